@@ -1,0 +1,3 @@
+"""Prometheus exporter for the batch jobs of object storage."""
+
+__version__ = "0.1.0"
