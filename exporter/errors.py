@@ -1,0 +1,138 @@
+"""The errors of the exporter.
+
+::
+
+    ExporterError
+    ├── ConfigError            problems: each with its path and a sentence, all at once
+    └── ListingError           one target could not be read; `reason` is one of REASONS
+        ├── CredentialsError   config, auth: there are no usable keys
+        ├── TransportError     connect, tls, timeout, too_large: no answer, or too much of one
+        ├── ServiceError       auth, access_denied, throttled, http_4xx, http_5xx: status, code, request id
+        ├── MalformedResponse  malformed: not what the API documents
+        └── PaginationError    pagination: a token repeats, or pages never end
+
+A message of these errors is shown to people (log, landing page): it never holds a key, a token or a response body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Literal, get_args
+
+Reason = Literal[
+    "timeout",
+    "connect",
+    "tls",
+    "throttled",
+    "auth",
+    "access_denied",
+    "http_4xx",
+    "http_5xx",
+    "malformed",
+    "pagination",
+    "too_large",
+    "config",
+]
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+"""The words of the label `reason`, in the order of the documentation."""
+
+
+class ExporterError(Exception):
+    """Base of all errors of this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in the configuration.
+
+    `path` is the place, as in ``accounts[0].jobs.max``; it is empty where the file as a whole is meant.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used; `problems` names everything that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, file: str = "") -> None:
+        self.problems = problems
+        self.file = file
+        super().__init__(problems, file)
+
+    def __str__(self) -> str:
+        prefix = f"{self.file}: " if self.file else ""
+        return "\n".join(f"{prefix}{problem}" for problem in self.problems)
+
+
+class ListingError(ExporterError):
+    """One target could not be read. `reason` is the word that the metrics show.
+
+    `transient`: the same request, sent again, may succeed. `page`: the page that could not be read, from 1 (None: it is
+    not about a page).
+    """
+
+    def __init__(self, message: str, *, reason: Reason, transient: bool = False) -> None:
+        self.message = message
+        self.reason: Reason = reason
+        self.transient = transient
+        self.page: int | None = None
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message if self.page is None else f"page {self.page}: {self.message}"
+
+
+class CredentialsError(ListingError):
+    """There are no usable keys: `config` where this machine lacks them, `auth` where their issuer refused."""
+
+
+class TransportError(ListingError):
+    """No whole answer came: `connect`, `tls`, `timeout`, or `too_large` where it was longer than allowed."""
+
+
+class MalformedResponse(ListingError):
+    """The service answered with something its API does not document."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="malformed")
+
+
+class PaginationError(ListingError):
+    """Following the page tokens would not end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="pagination")
+
+
+class ServiceError(ListingError):
+    """The service answered with an error.
+
+    `status` is the HTTP status, `code` and `request_id` are what the vendor's support asks for (None where the answer
+    did not tell), `retry_after` the seconds the service asks to wait (None: not told).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason,
+        status: int,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        transient = (
+            status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+            or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        super().__init__(message, reason=reason, transient=transient or reason == "throttled")

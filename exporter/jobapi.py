@@ -1,0 +1,163 @@
+"""The seam between a listing and the service it reads: `Request`, `JobApi`, `Target`.
+
+A provider is pure: it builds and signs requests and reads answers, but sends nothing and reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.errors import Reason, ServiceError
+    from exporter.model import Credentials, JobPage
+    from exporter.section import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request without a body: what is signed is what is sent, to the byte."""
+
+    operation: str
+    """The API's name of the call, as in the label `operation`."""
+    scheme: str
+    host: str
+    """With the port where it is not the scheme's own, as in the header Host."""
+    path: str
+    query: str = ""
+    """Already percent-encoded."""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The request's URL, as it goes on the wire."""
+        return f"{self.scheme}://{self.host}{self.path}{'?' + self.query if self.query else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One whole answer. `headers` have lower-case names; `body` is decoded (no gzip) and within its size limit."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialNames:
+    """What a provider calls the parts of its credentials.
+
+    `key_id`, `secret` and `token` are the keys in the file, `environment` the families of variables (in this order,
+    tried one after the other).
+    """
+
+    key_id: str
+    secret: str
+    token: str
+    environment: tuple[tuple[str, str, str], ...]
+
+
+class JobApi(Protocol):
+    """What a service speaks. An instance belongs to one target; its settings are proven valid."""
+
+    credential_names: ClassVar[CredentialNames]
+    operations: ClassVar[tuple[str, ...]]
+    """The operations it calls, as in the label `operation`."""
+
+    @classmethod
+    def from_section(cls, section: Section, region: str) -> Self:
+        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+
+    def list_jobs(self, token: str | None) -> Request:
+        """The unsigned request for the page that `token` names; None asks for the first page."""
+
+    def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
+        """`request` with the headers that prove who asks, at the Unix time `now` (seconds)."""
+
+    def parse_jobs(self, body: bytes) -> JobPage:
+        """The page in `body`. Raises MalformedResponse."""
+
+    def error(self, response: Response, operation: str) -> ServiceError:
+        """What an answer with a status other than 200 means."""
+
+
+class CredentialSource(Protocol):
+    """Where the keys of an account come from."""
+
+    name: str
+    """The label `source`: static, environment, …"""
+
+    expires: float | None
+    """When the keys that were given last expire (Unix seconds); None where they do not."""
+
+    async def get(self) -> Credentials:
+        """Keys that can be used now. Raises CredentialsError."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """Which jobs get series of their own (`jobs:` of the configuration)."""
+
+    statuses: frozenset[str] = frozenset()
+    """Only these; empty: all."""
+    max_age: float = 0.0
+    """Seconds since a finished job ended; 0: no bound."""
+    max: int = 10_000
+    description: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """How a target's host is reached. Empty strings: not set."""
+
+    proxy_url: str = field(default="", repr=False)
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An account in a region: what one listing reads. Holding one proves that its settings are valid."""
+
+    provider: str
+    account: str
+    region: str
+    api: JobApi = field(repr=False)
+    credentials: CredentialSource = field(repr=False)
+    connection: ConnectionSettings = ConnectionSettings()
+    jobs: JobPolicy = JobPolicy()
+    timeout: float = 10.0
+    """Seconds; bound of one listing."""
+    max_pages: int = 1000
+    retries: int = 2
+    """Of one request, after its first attempt."""
+    requests_per_second: float = 10.0
+    """Of the whole account; 0: no limit."""
+    min_interval: float = 0.0
+    """Seconds; a scrape this soon after the last listing reuses it."""
+    serve_stale_for: float = 0.0
+    """Seconds that the last good listing is kept after a failed one."""
+
+    @property
+    def name(self) -> str:
+        """`provider/account/region`, as in `/probe?target=`."""
+        return f"{self.provider}/{self.account}/{self.region}"
+
+
+class Observer(Protocol):
+    """Who counts the API requests."""
+
+    def requested(self, target: Target, operation: str, seconds: float) -> None:
+        """One request was sent and answered, or failed, after `seconds`."""
+
+    def failed(self, target: Target, operation: str, reason: Reason) -> None:
+        """One request failed."""
+
+    def retried(self, target: Target, operation: str) -> None:
+        """One request is sent again."""
