@@ -1,0 +1,15 @@
+"""The services that can be read. A new one is a file here and a line in `PROVIDERS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.providers.oss import Oss
+
+if TYPE_CHECKING:
+    from exporter.jobapi import JobApi
+
+PROVIDERS: Final[dict[str, type[JobApi]]] = {
+    "oss": Oss,
+}
+"""Each provider by the word that names it in the configuration and in the label `provider`."""

@@ -1,0 +1,126 @@
+"""Alibaba Cloud OSS: the batch operations of one account in one region.
+
+Source: https://www.alibabacloud.com/help/en/oss/developer-reference/listjobs (ListJobs, 2025-11-07).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+from urllib.parse import quote
+
+from exporter import jobxml, serviceerror
+from exporter.endpoint import Endpoint
+from exporter.jobapi import CredentialNames, Request, Response
+from exporter.serviceerror import Meaning
+from exporter.signing import oss_v4
+
+if TYPE_CHECKING:
+    from exporter.errors import ServiceError
+    from exporter.model import Credentials, JobPage
+    from exporter.section import Section
+
+LARGEST_PAGE: Final = 1000
+"""Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
+
+_DIALECT: Final = jobxml.Dialect(item="JobListDescriptor", time=jobxml.whole)
+
+_CODES: Final = {
+    "AccessDenied": Meaning(
+        "access_denied", "the credentials lack the permission oss:ListJobs; grant it in a RAM policy (resource *)"
+    ),
+    "InvalidAccessKeyId": Meaning("auth", "this access key id does not exist or is disabled; check access_key_id"),
+    "SignatureDoesNotMatch": Meaning(
+        "auth", "the signature is wrong: access_key_secret does not belong to access_key_id, or the region is another"
+    ),
+    "RequestTimeTooSkewed": Meaning(
+        "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
+    ),
+    "InvalidSecurityToken": Meaning("auth", "the security token is not valid or does not belong to the access key"),
+    "SecurityTokenExpired": Meaning("auth", "the security token has expired; renew the temporary credentials"),
+    "UserDisable": Meaning("auth", "the account is disabled or overdue; see the console"),
+    "QpsLimitExceeded": Meaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+    "DownloadTrafficRateLimitExceeded": Meaning("throttled", "too much traffic on this account; scrape less often"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Oss:
+    """ListJobs of one region, signed with V4."""
+
+    endpoint: Endpoint
+    region: str
+    page_size: int = LARGEST_PAGE
+
+    credential_names: ClassVar[CredentialNames] = CredentialNames(
+        key_id="access_key_id",
+        secret="access_key_secret",  # noqa: S106 - the name of a key in the file
+        token="security_token",  # noqa: S106 - likewise
+        environment=(
+            ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+        ),
+    )
+    operations: ClassVar[tuple[str, ...]] = ("ListJobs",)
+
+    @classmethod
+    def from_section(cls, section: Section, region: str) -> Self:
+        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        return cls(
+            endpoint=Endpoint.from_section(section, "https://oss-{region}.aliyuncs.com", region=region),
+            region=region,
+            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+        )
+
+    def list_jobs(self, token: str | None) -> Request:
+        """The unsigned request for the page that `token` names; None asks for the first page."""
+        query = f"batchJob&max-keys={self.page_size}"
+        if token is not None:
+            query += f"&continuation-token={quote(token, safe='')}"
+        return Request("ListJobs", self.endpoint.scheme, self.endpoint.host, "/", query)
+
+    def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
+        """`request` with the headers of signature V4 for the Unix time `now` (seconds)."""
+        headers = dict(request.headers)
+        headers[oss_v4.DATE_HEADER] = datetime.fromtimestamp(now, UTC).strftime(oss_v4.DATE_FORMAT)
+        headers[oss_v4.CONTENT_HEADER] = oss_v4.UNSIGNED_PAYLOAD
+        if credentials.token is not None:
+            headers[oss_v4.TOKEN_HEADER] = credentials.token.reveal()
+        headers["authorization"] = oss_v4.authorization(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=headers,
+            region=self.region,
+            key_id=credentials.key_id,
+            secret=credentials.secret,
+        )
+        return replace(request, headers=headers)
+
+    @staticmethod
+    def parse_jobs(body: bytes) -> JobPage:
+        """The page in `body`. Raises MalformedResponse."""
+        return jobxml.parse_jobs(body, _DIALECT)
+
+    @staticmethod
+    def error(response: Response, operation: str) -> ServiceError:
+        """What an answer with a status other than 200 means."""
+        return serviceerror.explain(
+            response,
+            operation=operation,
+            codes=_CODES,
+            request_id_header="x-oss-request-id",
+            body=response.body or _header_body(response.headers.get("x-oss-err", "")),
+            wait_seconds=serviceerror.seconds(response.headers.get("x-oss-qos-delay-time"), unit=0.001),
+        )
+
+
+def _header_body(text: str) -> bytes:
+    """An error's XML from the header that carries it where there is no body; empty where there is none either."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
