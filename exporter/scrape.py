@@ -1,0 +1,196 @@
+"""Every target under one deadline; a failure becomes a value, and never another target's.
+
+A target has at most one listing in flight. A scrape starts it or joins it and waits no longer than it may; the last
+one to give up ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from exporter.deadline import Deadline
+from exporter.errors import ListingError, MalformedResponse, TransportError
+from exporter.listing import Pages, list_jobs
+from exporter.model import Listing
+from exporter.selection import select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from exporter.calls import Caller
+    from exporter.jobapi import Observer, Request, Target
+    from exporter.model import JobPage
+    from exporter.selection import Selection
+
+log = logging.getLogger(__name__)
+
+
+class Scraper:
+    """Lists targets. `now` gives Unix seconds: for the age of jobs and the time of a listing."""
+
+    def __init__(
+        self, targets: Sequence[Target], caller: Caller, observer: Observer, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._watches = {target.name: Watch(target, caller, observer, now) for target in targets}
+
+    @property
+    def names(self) -> list[str]:
+        """The targets, as `/probe?target=` takes them."""
+        return list(self._watches)
+
+    def last(self, name: str) -> Listing | None:
+        """The outcome of the target's last listing, for people; None before the first one."""
+        return self._watches[name].last
+
+    async def scrape(self, names: Iterable[str], allowed: float | None) -> list[Listing]:
+        """A listing of each named target, after at most `allowed` seconds (None: only each target's own bound)."""
+        return await asyncio.gather(*(self._watches[name].listing(allowed) for name in names))
+
+
+@dataclass(slots=True)
+class Flight:
+    """One listing under way, and who waits for it. Times are readings of the monotonic clock, in seconds."""
+
+    started: float
+    deadline: Deadline
+    task: asyncio.Task[Listing] = field(init=False)
+    pages: Pages = field(default_factory=Pages)
+    waiting: int = 0
+
+
+class Watch:
+    """One target: its flight, and what is kept of its last listings."""
+
+    def __init__(self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float]) -> None:
+        self.last: Listing | None = None
+        self._target = target
+        self._caller = caller
+        self._observer = observer
+        self._now = now
+        self._flight: Flight | None = None
+        self._good: Listing | None = None
+        self._good_at = 0.0
+        self._last_success: float | None = None
+
+    async def listing(self, allowed: float | None) -> Listing:
+        """The target's listing, failed with `timeout` where it is not complete after `allowed` seconds."""
+        start = time.monotonic()
+        target = self._target
+        if self._good is not None and self._good is self.last and start - self._good_at < target.min_interval:
+            return self._good
+        listing = await self._fly(start, target.timeout if allowed is None else min(target.timeout, allowed))
+        return listing if listing.error is None else self._with_stale(listing)
+
+    def _with_stale(self, failed: Listing) -> Listing:
+        """`failed` with the jobs of the last good listing, as long as `serve_stale_for` allows."""
+        good = self._good
+        if good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
+            return failed
+        return replace(failed, jobs=good.jobs, counts=good.counts, dropped=good.dropped)
+
+    async def _fly(self, start: float, bound: float) -> Listing:
+        """The outcome of the flight; it is started where there is none, and given up after `bound` seconds."""
+        flight = self._flight
+        if flight is None or flight.task.done():
+            flight = self._flight = Flight(start, Deadline(start + bound))
+            flight.task = asyncio.create_task(self._list(flight), name=f"listing {self._target.name}")
+        flight.deadline.extend(min(start + bound, flight.started + self._target.timeout))
+        flight.waiting += 1
+        try:
+            done, _ = await asyncio.wait({flight.task}, timeout=start + bound - time.monotonic())
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                flight.task.cancel()
+                self._flight = None
+        return flight.task.result() if done else self._ended(flight, _timeout(flight))
+
+    async def _list(self, flight: Flight) -> Listing:
+        """List the target; whatever happens is told in the outcome."""
+        try:
+            async with asyncio.timeout_at(flight.started + self._target.timeout):
+                await list_jobs(
+                    self._target.api,
+                    lambda request: self._read(request, flight.deadline),
+                    flight.pages,
+                    max_pages=self._target.max_pages,
+                )
+                return self._ended(flight, await asyncio.to_thread(self._select, flight.pages))
+        except TimeoutError:
+            return self._ended(flight, _timeout(flight))
+        except ListingError as error:
+            return self._ended(flight, error)
+        except Exception:
+            log.exception("a fault of the exporter itself; please report it", extra={"target": self._target.name})
+            return self._ended(flight, MalformedResponse("the exporter failed to read the answer; see its log"))
+
+    async def _read(self, request: Request, deadline: Deadline) -> JobPage:
+        body = await self._caller.call(self._target, request, deadline)
+        try:
+            return await asyncio.to_thread(self._target.api.parse_jobs, body)
+        except MalformedResponse as error:
+            self._observer.failed(self._target, request.operation, error.reason)
+            raise
+
+    def _select(self, pages: Pages) -> Selection:
+        policy = self._target.jobs
+        return select(
+            list(pages.jobs.values()),
+            statuses=policy.statuses,
+            max_age=policy.max_age,
+            most=policy.max,
+            now=self._now(),
+        )
+
+    def _ended(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
+        """The listing that `flight` ended with; what later scrapes need of it is kept."""
+        target = self._target
+        now = time.monotonic()
+        error = outcome if isinstance(outcome, ListingError) else None
+        if error is None:
+            self._last_success = self._now()
+        self._tell(error)
+        listing = Listing(
+            provider=target.provider,
+            account=target.account,
+            region=target.region,
+            pages=flight.pages.count,
+            duration=now - flight.started,
+            error=error,
+            last_success=self._last_success,
+            describe=target.jobs.description,
+            credentials_source=target.credentials.name,
+            credentials_expire=target.credentials.expires,
+        )
+        if isinstance(outcome, ListingError):
+            self.last = listing
+            return listing
+        self.last = listing = replace(listing, counts=outcome.counts, dropped=outcome.dropped)
+        listing = replace(listing, jobs=outcome.jobs)
+        if target.min_interval or target.serve_stale_for:
+            self._good, self._good_at, self.last = listing, now, listing
+        return listing
+
+    def _tell(self, error: ListingError | None) -> None:
+        """Log what changed: a failure that lasts is a metric, and its log line at each scrape would be noise."""
+        before = self.last.error if self.last is not None else None
+        facts = {"target": self._target.name, "reason": error.reason if error else ""}
+        if error is not None:
+            changed = before is None or before.reason != error.reason
+            log.log(logging.WARNING if changed else logging.DEBUG, "listing failed: %s", error, extra=facts)
+        elif before is not None:
+            log.info("listing succeeds again", extra={"target": self._target.name})
+
+
+def _timeout(flight: Flight) -> TransportError:
+    error = TransportError(
+        f"the listing was not complete when the time was up; {flight.pages.count} pages were read"
+        " (raise scrape_timeout in Prometheus, or timeout in the configuration)",
+        reason="timeout",
+    )
+    error.page = flight.pages.count + 1
+    return error
