@@ -1,0 +1,187 @@
+"""The routes: parameters, status codes, negotiation, and the landing page for people."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from exporter import exposition, landing
+from exporter.negotiation import accepts_gzip, prefers_openmetrics
+from exporter.selfmetrics import OPENMETRICS_END
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from starlette.requests import Request
+
+    from exporter.model import Listing
+    from exporter.scrape import Scraper
+    from exporter.selfmetrics import SelfMetrics
+
+TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
+
+PIECE_BYTES: Final = 256 * 1024
+"""Of a body handed to the connection at once: a stalled reader holds no more than this in buffers."""
+
+GZIP_LEVEL: Final = 1
+"""Higher levels cost several times the time for a few per cent."""
+
+
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/ready")
+"""Routes whose path no flag changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the flags say of the routes."""
+
+    telemetry_path: str = "/metrics"
+    max_requests: int = 40
+    """Scrapes answered at once, 0 for no limit; one more is told to come later."""
+    timeout_offset: float = 0.5
+    """Seconds taken off the scrape's timeout, for rendering and the way back."""
+    external_url: str = ""
+
+
+class Routes:
+    """The handlers, and what they share: nothing but the scraper, the own metrics and one place to render."""
+
+    def __init__(self, scraper: Scraper, selfmetrics: SelfMetrics, settings: Settings) -> None:
+        self._scraper = scraper
+        self._selfmetrics = selfmetrics
+        self._settings = settings
+        self._scrapes = 0
+        self._rendering = asyncio.Lock()
+
+    async def metrics(self, request: Request) -> Response:
+        """Every target, then the exporter's own metrics."""
+        return await self._answer(request, self._scraper.names, own=True)
+
+    async def probe(self, request: Request) -> Response:
+        """The families of the one target that the parameter `target` names."""
+        known = self._scraper.names
+        wanted = request.query_params.getlist("target")
+        hint = f"known targets: {', '.join(known)}\n"
+        if len(wanted) != 1:
+            return _text(f"The parameter target is required, once, as in /probe?target={known[0]}; {hint}", 400)
+        if wanted[0] not in known:
+            return _text(f"This target is not in the configuration; {hint}", 404)
+        return await self._answer(request, wanted, own=False)
+
+    async def sd(self, request: Request) -> Response:
+        """An entry per target for Prometheus: each is scraped at /probe, without any relabel_configs.
+
+        Source: https://prometheus.io/docs/prometheus/latest/http_sd/
+        """
+        own = urlsplit(self._settings.external_url or str(request.base_url))
+        entries = []
+        for name in self._scraper.names:
+            provider, account, region = name.split("/")
+            labels = {
+                "__scheme__": own.scheme,
+                "__metrics_path__": f"{own.path.rstrip('/')}/probe",
+                "__param_target": name,
+                "__meta_batchops_provider": provider,
+                "__meta_batchops_account": account,
+                "__meta_batchops_region": region,
+            }
+            entries.append({"targets": [own.netloc], "labels": labels})
+        return JSONResponse(entries)
+
+    async def landing(self, request: Request) -> Response:
+        """A page for people: each target with its last listing. It asks no service."""
+        del request
+        rows = [(name, self._scraper.last(name)) for name in self._scraper.names]
+        page = landing.page(rows, base=self._settings.external_url.rstrip("/"), metrics=self._settings.telemetry_path)
+        return HTMLResponse(page, headers=landing.HEADERS)
+
+    async def healthy(self, request: Request) -> Response:
+        """The process runs and answers."""
+        del request
+        return _text("batchops-exporter is healthy.\n")
+
+    async def ready(self, request: Request) -> Response:
+        """The configuration is read and scrapes are answered."""
+        del request
+        return _text("batchops-exporter is ready.\n")
+
+    async def _answer(self, request: Request, names: list[str], *, own: bool) -> Response:
+        openmetrics = prefers_openmetrics(request.headers.get("accept", ""))
+        gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+        headers = {"vary": "accept, accept-encoding"}
+        if gzip:
+            headers["content-encoding"] = "gzip"
+        media_type = CONTENT_TYPE_OPENMETRICS if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        if request.method == "HEAD":  # tells what a scrape would be; that must not cost a listing
+            return Response(headers=headers | {"content-type": media_type})
+        if 0 < self._settings.max_requests <= self._scrapes:
+            return _text(
+                f"Limit of concurrent scrapes ({self._settings.max_requests}) reached, try again later.\n", 503
+            )
+        self._scrapes += 1
+        try:
+            with self._selfmetrics.in_flight.track_inprogress():
+                listings = await self._scraper.scrape(names, self._allowed(request))
+                async with self._rendering:
+                    body = await asyncio.to_thread(self._render, listings, openmetrics=openmetrics, gzip=gzip, own=own)
+        finally:
+            self._scrapes -= 1
+        headers["content-length"] = str(sum(map(len, body)))
+        return StreamingResponse(_pieces(body), headers=headers, media_type=media_type)
+
+    def _allowed(self, request: Request) -> float | None:
+        """Seconds that the scrape may take: its timeout less the offset (at most half of it); None: it names none."""
+        try:
+            timeout = float(request.headers.get(TIMEOUT_HEADER, ""))
+        except ValueError:
+            return None
+        if not math.isfinite(timeout) or timeout <= 0:
+            return None
+        return timeout - min(self._settings.timeout_offset, timeout / 2)
+
+    def _render(self, listings: list[Listing], *, openmetrics: bool, gzip: bool, own: bool) -> list[bytes]:
+        def text() -> Iterator[bytes]:
+            yield from exposition.render(listings)
+            if own:
+                yield self._selfmetrics.render(openmetrics=openmetrics)
+            if openmetrics:
+                yield OPENMETRICS_END
+
+        return list(_compressed(text()) if gzip else text())
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    gzip = zlib.compressobj(GZIP_LEVEL, wbits=31)
+    for piece in pieces:
+        compressed = gzip.compress(piece)
+        if compressed:
+            yield compressed
+    yield gzip.flush()
+
+
+async def _pieces(body: list[bytes]) -> AsyncIterator[bytes]:
+    for block in body:
+        for start in range(0, len(block), PIECE_BYTES):
+            yield block[start : start + PIECE_BYTES]
+
+
+def _text(text: str, status: int = 200) -> Response:
+    return PlainTextResponse(text, status, headers={"x-content-type-options": "nosniff"})
+
+
+def create_app(scraper: Scraper, selfmetrics: SelfMetrics, settings: Settings) -> Starlette:
+    """The ASGI application."""
+    routes = Routes(scraper, selfmetrics, settings)
+    fixed = zip(FIXED_PATHS, (routes.probe, routes.sd, routes.landing, routes.healthy, routes.ready), strict=True)
+    paths = [(settings.telemetry_path, routes.metrics), *fixed]
+    return Starlette(routes=[Route(path, handler, methods=["GET"]) for path, handler in paths])

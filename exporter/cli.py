@@ -1,0 +1,161 @@
+"""The command line: files, environment, sockets, signals, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import yaml
+
+from exporter import __version__, config, flags, logs, server, simulator
+from exporter.app import Settings, create_app
+from exporter.calls import Caller
+from exporter.errors import ConfigError, ExporterError
+from exporter.scrape import Scraper
+from exporter.selfmetrics import SelfMetrics
+from exporter.transport import Transport
+
+if TYPE_CHECKING:
+    import argparse
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from exporter.config import Config
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program with `arguments` (None: those of the process); the result is its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # before all else, and also as PID 1, which has no default ones
+        signal.signal(number, _leave)
+    options = flags.parse(sys.argv[1:] if arguments is None else arguments)
+    logs.set_up(options.log_level, options.log_format)
+    try:
+        _COMMANDS[options.command](options)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ExporterError as error:
+        print(f"batchops-exporter: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    """End with exit code 0; the server, where one runs, has let its requests end before this is called."""
+    del number, frame
+    sys.exit(0)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _export(options, _load(options))
+
+
+def _check_config(options: argparse.Namespace) -> None:
+    found = _load(options)
+    print(f"{options.config_file} is valid: {len(found.targets)} targets.")
+    for target in found.targets:
+        print(f"  {target.name}")
+
+
+def _load(options: argparse.Namespace) -> Config:
+    return config.load(Path(options.config_file), environment=os.environ, expand=options.expand)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    stores = _scenario(options.scenario).stores
+    sockets = _listen(options.addresses)
+    for store in stores:
+        log.info("simulating", extra={"region": store.region, "access_key_id": store.access_key_id})
+    _tell("the simulated store listens", sockets)
+    asyncio.run(server.serve(simulator.create_app(stores), sockets))
+
+
+def _scenario(file: str | None) -> simulator.Scenario:
+    if file is None:
+        return simulator.Scenario.demo()
+    document = config.read_yaml(Path(file))
+    return simulator.Scenario.from_mapping(document, file=file)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    """Export a simulated store that is served beside the exporter, on a port of its own."""
+    stores = simulator.Scenario.demo().stores
+    beside = server.listen("127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{beside[0].getsockname()[1]}"
+    accounts = [
+        {
+            "provider": "oss",
+            "account": "demo",
+            "regions": [store.region],
+            "endpoint": endpoint,
+            "credentials": {
+                "source": "static",
+                "access_key_id": store.access_key_id,
+                "access_key_secret": store.access_key_secret,
+            },
+        }
+        for store in stores
+    ]
+    text = yaml.safe_dump({"accounts": accounts}).encode()
+    with server.serving(simulator.create_app(stores), beside):
+        log.info("the demo's simulated store listens", extra={"url": endpoint})
+        _export(options, config.parse(text, file="demo", environment={}))
+
+
+def _export(options: argparse.Namespace, found: Config) -> None:
+    sockets = _listen(options.addresses)
+    selfmetrics = SelfMetrics(
+        version=__version__,
+        revision=os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown"),
+        process=not options.disable_exporter_metrics,
+    )
+    selfmetrics.config_loaded(time.time())
+    selfmetrics.show_from_zero(found.targets)
+    settings = Settings(
+        telemetry_path=options.telemetry_path,
+        max_requests=options.max_requests,
+        timeout_offset=options.timeout_offset,
+        external_url=options.external_url,
+    )
+    log.info("starting", extra={"version": __version__, "targets": len(found.targets)})
+    _tell("listening", sockets)
+    asyncio.run(_answer(found, selfmetrics, settings, sockets))
+
+
+async def _answer(
+    found: Config, selfmetrics: SelfMetrics, settings: Settings, sockets: Sequence[socket.socket]
+) -> None:
+    async with Transport() as transport:
+        scraper = Scraper(found.targets, Caller(transport, selfmetrics), selfmetrics)
+        await server.serve(create_app(scraper, selfmetrics, settings), sockets)
+
+
+def _listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    """Sockets on all `addresses`, or on none."""
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(found) for host, port in addresses for found in server.listen(host, port)]
+        opened.pop_all()
+    return sockets
+
+
+def _tell(what: str, sockets: Sequence[socket.socket]) -> None:
+    for found in sockets:
+        host, port = found.getsockname()[:2]
+        log.info(what, extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}/"})
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "check_config": _check_config,
+    "simulate": _simulate,
+}
