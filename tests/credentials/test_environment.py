@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+
+NONE = (
+    "there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET; "
+    "or write credentials into the configuration"
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def source(read):
+    """The source `environment` over a mapping."""
+    return lambda environment: read({"source": "environment"}, environment)[0]
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({"A_ID": "i", "A_SECRET": "s"}, Credentials("i", Secret("s"))),
+        ({"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t"}, Credentials("i", Secret("s"), Secret("t"))),
+        ({"A_ID": "i", "A_SECRET": "s", "B_ID": "j", "B_SECRET": "u"}, Credentials("i", Secret("s"))),
+        ({"B_ID": "j", "B_SECRET": "u", "B_TOKEN": "w"}, Credentials("j", Secret("u"), Secret("w"))),
+        ({"A_ID": "", "A_TOKEN": "", "B_ID": "j", "B_SECRET": "u", "B_TOKEN": ""}, Credentials("j", Secret("u"))),
+    ],
+    ids=["first", "with a token", "first of two", "second", "empty is unset"],
+)
+async def test_the_first_family_that_is_set(source, environment, found):
+    """The keys of the first family of which a variable is set are taken; an empty variable is not set."""
+    assert await source(environment).get() == found
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"A_ID": "hunter2"}, "A_ID: set in the environment, but A_SECRET not"),
+        ({"A_SECRET": "hunter2"}, "A_SECRET: set in the environment, but A_ID not"),
+        ({"A_TOKEN": "hunter2"}, "A_TOKEN: set in the environment, but A_ID and A_SECRET not"),
+        ({"A_ID": "hunter2", "B_ID": "j", "B_SECRET": "u"}, "A_ID: set in the environment, but A_SECRET not"),
+        ({"B_SECRET": "hunter2"}, "B_SECRET: set in the environment, but B_ID not"),
+        (
+            {},
+            NONE,
+        ),
+    ],
+    ids=["no secret", "no id", "a token alone", "half, before a whole one", "half of the second", "none"],
+)
+async def test_what_is_missing_is_named(source, environment, message):
+    """A family that is not whole is an error that names the missing variables, and so is an environment without any."""
+    with pytest.raises(CredentialsError) as caught:
+        await source(environment).get()
+    assert (str(caught.value), caught.value.reason) == (message, "config")
+
+
+@pytest.mark.parametrize("name", ["A_ID", "A_SECRET", "A_TOKEN"])
+@pytest.mark.parametrize("end", ["\n", " ", "\r\n", "é", "\x00", "\x7f", "\udcff"], ids=ascii)
+async def test_a_key_that_cannot_be_sent(source, name, end):
+    """A key with a character that no HTTP header takes is an error that names the variable and not the value."""
+    environment = {"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t", name: f"hunter2{end}"}
+    with pytest.raises(CredentialsError, match=f"^{name} in the environment holds a character") as caught:
+        await source(environment).get()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.reason == "config"
+
+
+async def test_the_environment_is_read_at_each_use(source):
+    """Keys that change in the mapping are used at the next call."""
+    environment = {"A_ID": "i", "A_SECRET": "old"}
+    found = source(environment)
+    assert (await found.get()).secret == Secret("old")
+    environment["A_SECRET"] = "new"
+    assert (await found.get()).secret == Secret("new")
+
+
+async def test_nothing_is_shown(source):
+    """What the source prints as holds no variable's value."""
+    found = source({"A_ID": "i", "A_SECRET": "hunter2"})
+    assert "hunter2" not in f"{found} {found!r}"

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from exporter.credentials import characters
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def source(read, tmp_path):
+    """The source `static` with the secret in a file, and that file."""
+    file = tmp_path / "secret"
+    found, problems = read({"source": "static", "id": "i", "secret_file": str(file)})
+    assert not problems
+    return found, file
+
+
+async def test_literals(read):
+    """Keys that stand in the configuration are used as they are."""
+    found, problems = read({"source": "static", "id": "i", "secret": "s", "token": "t"})
+    assert not problems
+    assert await found.get() == Credentials("i", Secret("s"), Secret("t"))
+
+
+async def test_files(read, tmp_path):
+    """Each key may stand in a file instead, named from the directory of the configuration."""
+    for name in ("id", "secret", "token"):
+        (tmp_path / name).write_text(f"{name}-value\n")
+    mapping = {"source": "static", "id_file": "id", "secret_file": "secret", "token_file": str(tmp_path / "token")}
+    found, problems = read(mapping, directory=str(tmp_path))
+    assert not problems
+    assert await found.get() == Credentials("id-value", Secret("secret-value"), Secret("token-value"))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"], ids=repr)
+async def test_the_line_end_does_not_count(source, end):
+    """A file may end its line, as editors and echo do."""
+    found, file = source
+    file.write_bytes(b"hunter2" + end.encode())
+    assert (await found.get()).secret == Secret("hunter2")
+
+
+async def test_a_rotated_secret_is_picked_up(source):
+    """A file is read again at each use: written over at the same length and time, replaced, or behind a moved link."""
+    found, file = source
+    file.write_text("secret-1")
+    os.utime(file, ns=(1, 1))
+    assert (await found.get()).secret == Secret("secret-1")
+    file.write_text("secret-2")
+    os.utime(file, ns=(1, 1))
+    assert (await found.get()).secret == Secret("secret-2")
+    other = file.with_name("other")
+    other.write_text("secret-3")
+    other.replace(file)
+    assert (await found.get()).secret == Secret("secret-3")
+    file.unlink()
+    other.write_text("secret-4")
+    file.symlink_to(other)
+    assert (await found.get()).secret == Secret("secret-4")
+
+
+async def test_a_missing_file_may_come_later(source):
+    """A missing file is an error at use only, and is forgotten when the file is there."""
+    found, file = source
+    with pytest.raises(CredentialsError) as caught:
+        await found.get()
+    assert str(caught.value) == f"{file} cannot be read: No such file or directory"
+    assert caught.value.reason == "config"
+    file.write_text("hunter2")
+    assert (await found.get()).secret == Secret("hunter2")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"x" * (64 * 1024 + 1), "is longer than 65536 bytes: it is not a key"),
+        (b"hunter2 \n", "holds a character that cannot stand in an HTTP header"),
+        (b"hunter2\nhunter3", "holds a character that cannot stand in an HTTP header"),
+        (b"hunter2\xff", "holds a character that cannot stand in an HTTP header"),
+        ("hunter2é".encode(), "holds a character that cannot stand in an HTTP header"),
+        (b"\xef\xbb\xbfhunter2", "holds a character that cannot stand in an HTTP header"),
+        (b"hunter2\x00", "holds a character that cannot stand in an HTTP header"),
+    ],
+    ids=["empty", "line end", "long", "blank", "two lines", "no UTF-8", "no ASCII", "byte order mark", "NUL"],
+)
+async def test_a_file_that_holds_no_key(source, content, message):
+    """What cannot be a key is an error that names the file and not its content."""
+    found, file = source
+    file.write_bytes(content)
+    with pytest.raises(CredentialsError) as caught:
+        await found.get()
+    assert str(caught.value).startswith(f"{file} {message}")
+    assert "hunter" not in str(caught.value)
+    assert caught.value.reason == "config"
+
+
+async def test_the_longest_file(source):
+    """A file of just the largest size is read."""
+    found, file = source
+    file.write_bytes(b"x" * 64 * 1024)
+    assert (await found.get()).secret == Secret("x" * 65536)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
+async def test_what_is_no_file(source, make):
+    """A folder, or a pipe that would never end, is an error at once."""
+    found, file = source
+    make(file)
+    with pytest.raises(CredentialsError, match="is not a file"):
+        await found.get()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "problems"),
+    [
+        (
+            {},
+            [
+                "credentials.id: is required, here or in the file that id_file names",
+                "credentials.secret: is required, here or in the file that secret_file names",
+            ],
+        ),
+        (
+            {"id": "i", "secret": "", "token": ""},
+            ["credentials.secret: must not be empty", "credentials.token: must not be empty"],
+        ),
+        ({"id": "i", "secret_file": ""}, ["credentials.secret_file: must not be empty: the name of a file"]),
+        (
+            {"id": "i", "secret": "hunter2", "secret_file": "f"},
+            ["credentials.secret: stands beside secret_file: write one of the two"],
+        ),
+        ({"id": "i", "secret": 123}, ["credentials.secret: must be a string, not an integer (put it in quotes)"]),
+        ({"id": "i", "secret": ["hunter2"]}, ["credentials.secret: must be a string, not a list"]),
+        ({"id": "i", "secret": None}, ["credentials.secret: must be a string, not nothing"]),
+        (
+            {"id": "i", "secret_file": 1},
+            ["credentials.secret_file: must be a string, not an integer (put it in quotes)"],
+        ),
+        (
+            {"id": "i", "secret": "hunter2\n"},
+            ["credentials.secret: must hold printable characters only: no line end, no tab, no invisible character"],
+        ),
+        (
+            {"id": "i", "secret": "hunter2 "},
+            [f"credentials.secret: {characters.wrong(' ')}"],
+        ),
+        (
+            {"id": "i", "secret": "hunter2", "tokn": "hunter3"},
+            ["credentials.tokn: is not a known key; did you mean token?"],
+        ),
+    ],
+    ids=[
+        "nothing",
+        "empty",
+        "empty name",
+        "both twins",
+        "number",
+        "list",
+        "null",
+        "file is a number",
+        "line end",
+        "blank",
+        "unknown",
+    ],
+)
+def test_problems(read, mapping, problems):
+    """What is wrong with the keys in the configuration is told at once, each with its path and without its value."""
+    assert read({"source": "static", **mapping})[1] == problems
+
+
+def test_nothing_is_shown(read):
+    """What the source prints as holds none of its keys."""
+    found, _ = read({"source": "static", "id": "hunter1", "secret": "hunter2", "token": "hunter3"})
+    assert "hunter" not in f"{found} {found!r} {vars(found)}"
