@@ -1,0 +1,109 @@
+"""The README says what the code does."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter import app, config, exposition, flags
+from exporter.errors import REASONS
+from exporter.selfmetrics import SelfMetrics
+from exporter.simulator import Scenario
+from exporter.simulator.faults import PARAMETERS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SIMULATOR = (ROOT / "docs/simulator.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> Iterator[list[str]]:
+    """The cells of each row of the first table under `heading`."""
+    _, _, rest = README.partition(f"{heading}\n")
+    table = re.search(r"^\|.*?(?=\n\n)", rest, re.MULTILINE | re.DOTALL)
+    assert table, heading
+    for line in table[0].splitlines()[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_tables_of_families_are_the_renderer_s():
+    """Each family of the exposition stands in the README with its labels and help, and no other does."""
+    written = [row for heading in ("### Per target", "### Per job") for row in rows(heading)]
+    assert written == [[f"`{name}`", ", ".join(labels), text] for name, text, labels in exposition.FAMILIES]
+
+
+def test_the_table_of_own_metrics_is_complete():
+    """Each family of the exporter's own registry stands in the README with its labels and help."""
+    metrics = SelfMetrics(version="1", revision="r", process=False)
+    own = SelfMetrics(version="1", revision="r", process=True)
+    help_of = dict(re.findall(r"^# HELP (batchops_\S+) (.*)$", own.render(openmetrics=False).decode(), re.MULTILINE))
+    written = {cells[0].strip("`"): cells[2] for cells in rows("### Of the exporter itself, on `/metrics` only")}
+    assert written == help_of
+    assert "batchops_exporter_build_info" not in metrics.render(openmetrics=False).decode()
+
+
+def test_the_help_is_the_program_s(monkeypatch: pytest.MonkeyPatch):
+    """The block of flags in the README is the output of --help."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert f"```text\n{flags.serve_parser().format_help()}```" in README
+
+
+def test_each_reason_has_its_row():
+    """The table of what to do has each word of the label `reason`."""
+    assert [cells[0] for cells in rows("## When a target is down")] == [f"`{reason}`" for reason in REASONS]
+
+
+def test_each_route_has_its_row():
+    """The table of routes has each route of the application."""
+    written = {path.split("?")[0] for cells in rows("## Routes") for path in re.findall(r"`(/[^`]*)`", cells[0])}
+    assert written == {"/metrics", *app.FIXED_PATHS}
+
+
+def test_each_alert_has_its_row():
+    """The table of alerts has each alert that ships."""
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.rules.yml").read_text(encoding="utf-8"))
+    shipped = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    assert {cells[0] for cells in rows("## Alerts")} == shipped
+
+
+def test_the_configuration_shown_is_valid():
+    """The file in the README can be used as it stands."""
+    block = re.search(r"```yaml\n( *accounts:.*?)```", README, re.DOTALL)
+    assert block
+    found = config.parse(block[1].encode(), file="README.md", environment={})
+    assert [target.name for target in found.targets] == ["oss/prod/cn-hangzhou", "oss/prod/ap-southeast-1"]
+
+
+def test_the_policy_shown_is_the_one_that_ships():
+    """The RAM policy in the README is the file under deploy/policies, with the one action that is called."""
+    block = re.search(r"```json\n(.*?)```", README, re.DOTALL)
+    assert block
+    shipped = json.loads((ROOT / "deploy/policies/oss-ram-policy.json").read_text(encoding="utf-8"))
+    assert json.loads(block[1]) == shipped
+    assert shipped["Statement"][0]["Action"] == ["oss:ListJobs"]
+
+
+def test_each_link_leads_somewhere():
+    """Each relative link of the README leads to a file or folder of the project."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_scenario_shown_is_valid():
+    """The scenario in the simulator's page can be used as it stands, and so can the account that reads it."""
+    account, scenario = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", SIMULATOR, re.DOTALL))
+    (store,) = Scenario.from_mapping(scenario).stores
+    assert account["accounts"][0]["credentials"]["access_key_id"] == store.access_key_id
+    assert account["accounts"][0]["credentials"]["access_key_secret"] == store.access_key_secret
+
+
+def test_each_kind_of_fault_has_its_row():
+    """The table of faults in the simulator's page has each kind."""
+    written = {
+        kind for line in re.findall(r"^\| (`[^|]*) \|", SIMULATOR, re.MULTILINE) for kind in re.findall(r"\w+", line)
+    }
+    assert written == set(PARAMETERS)
