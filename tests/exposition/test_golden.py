@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter import config
+from exporter.errors import ListingError
+from exporter.exposition import FAMILIES, render
+from exporter.model import STATUSES, Job, JobDetail, Listing
+from exporter.selfmetrics import SelfMetrics
+from tests import needs
+
+GOLDEN = Path(__file__).with_name("metrics.golden.txt")
+CONFIG = b"""
+accounts:
+  - provider: oss
+    account: prod
+    regions: [cn-hangzhou, ap-southeast-1]
+    credentials: {source: static, access_key_id: key, access_key_secret: secret}
+"""
+JOBS = (
+    Job("b-3001", "Active", "PutObjectTagging", "Tag the logs", 10, 1760000000, None, 10_000_000_000, 7, 3, 3600),
+    Job("b-3002", "New", "RestoreObject", None, 5, 1760003600),
+    Job("b-3003", "Complete", "CopyObject", "", 0, 1759990000, 1759999000, 500, 498, 2, 8700),
+    Job(
+        "b-3004", "Failed", "PutObjectACL", 'said "no" in C:\\temp,\nthen {left}', 1, 1759000000.5, 1759000060, 0, 0, 0
+    ),
+    Job("b-3006", "Suspended", "PutObjectTagging", None, 10, 1760001000, None, 10, 0, 0, 0),
+    Job("b-3005", "Frozen", None, "状态未知 🧊", None, None, None, None, 0, 0, 0),
+)
+LISTINGS = (
+    Listing(
+        provider="oss",
+        account="prod",
+        region="cn-hangzhou",
+        pages=2,
+        duration=0.25,
+        jobs=JOBS,
+        details={
+            "b-3004": JobDetail(JOBS[3], "AccessDenied", 'The role "batch" may not read oss://inventory'),
+            "b-3006": JobDetail(JOBS[4], suspended=1760001060),
+        },
+        counts=dict.fromkeys(STATUSES, 0)
+        | {"Suspended": 1, "Active": 1, "New": 1, "Complete": 41, "Failed": 1, "Frozen": 1},
+        dropped={"max_age": 40, "statuses": 0, "max": 0},
+        last_success=1760007200.25,
+        credentials_source="oidc",
+        credentials_expire=1760010800.0,
+    ),
+    Listing(
+        provider="oss",
+        account="prod",
+        region="ap-southeast-1",
+        pages=0,
+        duration=0.5,
+        error=ListingError("no permission", reason="access_denied"),
+        last_success=1760000000.0,
+        credentials_source="static",
+    ),
+)
+
+
+@pytest.fixture
+def exposition():
+    """A whole exposition in text 0.0.4, as `/metrics` answers after one scrape of two targets."""
+    targets = config.parse(CONFIG, file="config.yaml", environment={}).targets
+    own = SelfMetrics(version="1.2.3", revision="abcdef0")
+    own.show_from_zero(targets)
+    own.config_loaded(1760000000.0)
+    for seconds in (0.0625, 0.125):
+        own.requested(targets[0], "ListJobs", seconds)
+    own.requested(targets[1], "ListJobs", 0.5)
+    own.failed(targets[1], "ListJobs", "access_denied")
+    return (b"".join(render(LISTINGS)) + own.render(openmetrics=False)).decode()
+
+
+def steady(text):
+    """`text` without what differs from process to process, and between versions of Python and of prometheus_client."""
+    lines = [line for line in text.split("\n") if not re.match(r"(# (HELP|TYPE) )?(process|python)_", line)]
+    return re.sub(r'pythonversion="[^"]*"', 'pythonversion="<any>"', "\n".join(lines))
+
+
+def test_golden_exposition(exposition, pytestconfig):
+    """The whole exposition is, to the byte, the one in the golden file, which people read before they change it."""
+    if pytestconfig.getoption("--golden"):
+        GOLDEN.write_text(steady(exposition), encoding="utf-8", newline="")
+    assert steady(exposition) == GOLDEN.read_bytes().decode()
+
+
+def test_the_golden_file_covers_every_family():
+    """No family of a listing stands in the golden file without a sample."""
+    text = GOLDEN.read_bytes().decode()
+    assert [family.name for family in FAMILIES if f"\n{family.name}{{" not in text] == []
+
+
+def test_promtool_has_no_complaint(exposition):
+    """`promtool check metrics` reads the whole exposition, the process's own families included, and finds no fault."""
+    promtool = needs.program("promtool", package="prometheus")
+    run = subprocess.run(
+        [promtool, "check", "metrics"], input=exposition, capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
