@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.simulator import Fault, Scenario, Store
+from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
+from exporter.simulator.wire import Style
+from exporter.simulator.world import FixedWorld, StreamWorld
+
+NOW = 1_795_325_400.0
+
+
+def read(mapping) -> tuple[Store, ...]:
+    return Scenario.from_mapping(mapping, clock=lambda: NOW).stores
+
+
+def problems(mapping) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(mapping)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_empty_scenario_is_one_store():
+    """Without any key there is one store, with a stream of jobs and the default keys."""
+    (store,) = read({})
+    assert (store.region, store.access_key_id, store.access_key_secret) == ("cn-hangzhou", DEMO_KEY_ID, DEMO_KEY_SECRET)
+    assert (store.permissions, store.security_token, store.enabled) == ({"ListJobs", "DescribeJob"}, None, True)
+    assert len(store.world.jobs(NOW)) == 120
+
+
+def test_the_demo_has_two_regions_with_other_jobs():
+    """The demo's stores differ in region and jobs."""
+    one, other = Scenario.demo().stores
+    assert one.region != other.region
+    assert one.world.jobs(NOW) != other.world.jobs(NOW)
+    assert one.access_key_id == other.access_key_id
+
+
+def test_every_key_arrives():
+    """Each key of a scenario ends in the store's attribute of that meaning."""
+    (store,) = read(
+        {
+            "seed": 9,
+            "regions": ["ap-southeast-1"],
+            "credentials": {
+                "access_key_id": "id",
+                "access_key_secret": "secret",
+                "security_token": "token",
+                "expires_after": "1h",
+            },
+            "jobs": {"every": "500ms", "keep": 3},
+            "page_size": 2,
+            "permissions": ["DescribeJob"],
+            "enabled": False,
+            "gzip": False,
+            "token_length": 512,
+            "answers": {
+                "elapsed_in_timers": False,
+                "token_first": False,
+                "empty_last_token": True,
+                "unknown_elements": True,
+            },
+            "faults": [{"kind": "cut", "page": 2, "size": 10}, {"kind": "error", "times": 1}],
+        }
+    )
+    assert isinstance(store.world, StreamWorld)
+    assert (store.world.seed, store.world.keep) == ("9:ap-southeast-1", 3)
+    first, second = (job.created or 0 for job in store.world.jobs(NOW)[:2])
+    assert first - second <= 1
+    assert (store.region, store.access_key_id, store.access_key_secret) == ("ap-southeast-1", "id", "secret")
+    assert (store.security_token, store.token_expires) == ("token", NOW + 3600)
+    assert (store.page_size, store.permissions, store.enabled) == (2, {"DescribeJob"}, False)
+    assert (store.gzip, store.token_length, store.clock()) == (False, 512, NOW)
+    assert store.style == Style(
+        elapsed_in_timers=False, token_first=False, empty_last_token=True, unknown_elements=True
+    )
+    assert list(store.faults) == [Fault("cut", page=2, size=10), Fault("error", times=1)]
+
+
+def test_jobs_may_stand_still():
+    """With `count` there are so many jobs, which do not change, and as many anew with the same seed."""
+    (store,) = read({"jobs": {"count": 500}})
+    assert isinstance(store.world, FixedWorld)
+    assert len(store.world.jobs(NOW)) == 500
+    assert store.world.jobs(NOW) == store.world.jobs(NOW + 1000) == read({"jobs": {"count": 500}})[0].world.jobs(NOW)
+
+
+def test_stores_inherit_what_stands_beside_them():
+    """A store of the list takes what it does not say itself from the top; what is edited is its own."""
+    stores = read(
+        {
+            "page_size": 5,
+            "regions": ["us-west-1", "cn-hangzhou"],
+            "credentials": {"access_key_secret": "shared"},
+            "stores": [
+                {"credentials": {"access_key_id": "one"}},
+                {"credentials": {"access_key_id": "two"}, "page_size": 7, "regions": ["cn-beijing"]},
+            ],
+        }
+    )
+    assert [(store.access_key_id, store.region, store.page_size) for store in stores] == [
+        ("one", "us-west-1", 5),
+        ("one", "cn-hangzhou", 5),
+        ("two", "cn-beijing", 7),
+    ]
+    assert {store.access_key_secret for store in stores} == {"shared"}
+    stores[0].permissions.clear()
+    stores[0].faults.add(Fault("close"))
+    assert stores[1].permissions
+    assert list(stores[1].faults) == []
+
+
+def test_all_problems_are_told_at_once():
+    """A wrong scenario is told with the path of every problem."""
+    with pytest.raises(ConfigError) as caught:
+        read(
+            {
+                "sed": 1,
+                "regions": ["Mars!"],
+                "credentials": {"access_key_id": "a/b", "access_key_secret": "", "secret": "x"},
+                "jobs": {"every": "0s", "keep": 0, "pace": 2},
+                "page_size": "many",
+                "permissions": ["CreateJob"],
+                "enabled": "no",
+                "token_length": 2000,
+                "answers": {"token_first": 1, "form": "x"},
+                "faults": [{"kind": "boom"}, {"kind": "cut", "bytes": 3}],
+            }
+        )
+    assert sorted(problem.path for problem in caught.value.problems) == [
+        "answers.form",
+        "answers.token_first",
+        "credentials.access_key_id",
+        "credentials.access_key_secret",
+        "credentials.secret",
+        "enabled",
+        "faults[0].kind",
+        "faults[1].bytes",
+        "jobs.every",
+        "jobs.keep",
+        "jobs.pace",
+        "page_size",
+        "permissions[0]",
+        "regions[0]",
+        "sed",
+        "token_length",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        ({"stores": {}}, ["stores: must be a list, not a mapping"]),
+        ({"stores": []}, ["stores: must not be empty: a list of mappings, such as regions: [cn-hangzhou]"]),
+        ({"stores": [{}, {}]}, [f"stores: two have access_key_id {DEMO_KEY_ID} and region cn-hangzhou"]),
+        ({"stores": [{"page": 1}]}, ["stores[0].page: is not a known key; did you mean page_size?"]),
+        ({"seed": "x", "stores": [{}, {"regions": ["a"]}]}, ["seed: must be an integer, not a string"]),
+        ({"regions": []}, ["regions: must not be empty: a list, each a region such as cn-hangzhou"]),
+        (
+            {"jobs": {"count": 5, "keep": 5}},
+            ["jobs.count: must not stand beside every or keep: either the jobs come and go, or they do not change"],
+        ),
+    ],
+)
+def test_problems_of_lists(mapping, expected):
+    """What is wrong with a list of stores, or with how keys go together, is told once."""
+    assert problems(mapping) == expected
+
+
+def test_problems_name_the_file():
+    """The error of a scenario names its file on each line."""
+    with pytest.raises(ConfigError, match=r"^drill\.yaml: seed: must be from 0 to "):
+        Scenario.from_mapping({"seed": -1}, file="drill.yaml")
