@@ -51,8 +51,8 @@ def _split(text: str) -> tuple[str, str, str]:
         return "https", "", wrong
     host = parts.netloc.lower()
     bare = host if port is None else host.removesuffix(f":{port}")
-    plain = parts.scheme in ("http", "https") and _HOST.fullmatch(bare) and parts.path in ("", "/")
-    if not plain or parts.query or parts.fragment or not text.isascii():
+    plain = parts.scheme in ("http", "https") and _HOST.fullmatch(bare) and ".." not in bare and parts.path in ("", "/")
+    if not plain or port == 0 or parts.query or parts.fragment or not text.isascii():
         return "https", "", wrong
     standard = port in (None, 443 if parts.scheme == "https" else 80)
     return parts.scheme, bare if standard else host, ""

@@ -123,6 +123,25 @@ def _job_info(view: View, name: str) -> str:
     )
 
 
+def _failure_info(view: View, name: str) -> str:
+    lines = []
+    for head, job in zip(view.heads, view.listing.jobs, strict=True):
+        detail = view.listing.details.get(job.id)
+        if detail is not None and (detail.failure_code or detail.failure_reason):
+            code, reason = escape(detail.failure_code or ""), escape(detail.failure_reason or "")
+            lines.append(f'{name}{head},failure_code="{code}",failure_reason="{reason}"}} 1\n')
+    return "".join(lines)
+
+
+def _suspended(view: View, name: str) -> str:
+    lines = []
+    for head, job in zip(view.heads, view.listing.jobs, strict=True):
+        detail = view.listing.details.get(job.id)
+        if detail is not None and detail.suspended is not None:
+            lines.append(f"{name}{head}}} {detail.suspended}\n")
+    return "".join(lines)
+
+
 def _errors(listing: Listing) -> dict[str, float] | None:
     return None if listing.error is None else {listing.error.reason: 1}
 
@@ -224,6 +243,22 @@ _WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
             ("job_id",),
         ),
         _job_number("terminated", stated=False),
+    ),
+    (
+        Family(
+            "batchops_job_failure_info",
+            "Why the job failed, where DescribeJob is asked; always 1.",
+            ("job_id", "failure_code", "failure_reason"),
+        ),
+        _failure_info,
+    ),
+    (
+        Family(
+            "batchops_job_suspended_timestamp_seconds",
+            "Unix time at which the job was suspended, where DescribeJob is asked and tells it.",
+            ("job_id",),
+        ),
+        _suspended,
     ),
 )
 

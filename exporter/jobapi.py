@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.errors import Reason, ServiceError
-    from exporter.model import Credentials, JobPage
+    from exporter.model import Credentials, JobDetail, JobPage
     from exporter.section import Section
 
 
@@ -64,8 +64,11 @@ class JobApi(Protocol):
     """What a service speaks. An instance belongs to one target; its settings are proven valid."""
 
     credential_names: ClassVar[CredentialNames]
-    operations: ClassVar[tuple[str, ...]]
-    """The operations it calls, as in the label `operation`."""
+
+    gone_codes: ClassVar[frozenset[str]]
+    """Codes of a 404 that mean: there is no such job."""
+    repeated_token_ends: ClassVar[bool]
+    """Whether a page token that is given a second time means the last page; else it is an error."""
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
@@ -79,6 +82,12 @@ class JobApi(Protocol):
 
     def parse_jobs(self, body: bytes) -> JobPage:
         """The page in `body`. Raises MalformedResponse."""
+
+    def describe_job(self, job_id: str) -> Request:
+        """The unsigned request for one job."""
+
+    def parse_job(self, body: bytes) -> JobDetail:
+        """The job in `body`. Raises MalformedResponse."""
 
     def error(self, response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
@@ -107,6 +116,10 @@ class JobPolicy:
     """Seconds since a finished job ended; 0: no bound."""
     max: int = 10_000
     description: bool = True
+    describe: bool = False
+    """Ask DescribeJob why a job failed or is suspended."""
+    ids: tuple[str, ...] = ()
+    """Watch just these, by DescribeJob, without ListJobs; empty: list all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +156,13 @@ class Target:
     """Seconds; a scrape this soon after the last listing reuses it."""
     serve_stale_for: float = 0.0
     """Seconds that the last good listing is kept after a failed one."""
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that its listing calls, as in the label `operation`."""
+        if self.jobs.ids:
+            return ("DescribeJob",)
+        return ("ListJobs", "DescribeJob") if self.jobs.describe else ("ListJobs",)
 
     @property
     def name(self) -> str:

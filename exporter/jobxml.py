@@ -1,15 +1,17 @@
 """The XML dialect that the batch operations of all the clouds share: pages of jobs, and errors.
 
-They differ in the tag of an item and in how a time is written; that is all a provider has to say.
+They differ in the tags of a list's items and in how a time is written; that is all a provider has to say.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter import xmltree
 from exporter.errors import MalformedResponse
-from exporter.model import Job, JobPage
+from exporter.model import Job, JobDetail, JobPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,35 +23,32 @@ MAX_TOKEN_CHARACTERS: Final = 1024
 _LARGEST: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST))
 
-
-_KNOWN: Final = frozenset(
-    (
-        "CreationTime",
-        "Description",
-        "ElapsedTimeInActiveSeconds",
-        "JobId",
-        "NumberOfTasksFailed",
-        "NumberOfTasksSucceeded",
-        "Operation",
-        "Priority",
-        "ProgressSummary",
-        "Status",
-        "TerminationDate",
-        "Timers",
-        "TotalNumberOfTasks",
-    )
-)
+_ELAPSED: Final = "ElapsedTimeInActiveSeconds"
+_PROGRESS: Final = frozenset(("NumberOfTasksFailed", "NumberOfTasksSucceeded", "TotalNumberOfTasks", _ELAPSED))
+_KNOWN: Final = _PROGRESS | {
+    "CreationTime",
+    "Description",
+    "JobId",
+    "Operation",
+    "Priority",
+    "ProgressSummary",
+    "Status",
+    "TerminationDate",
+    "Timers",
+}
 """All that is documented inside a job."""
 
 
 class Dialect(NamedTuple):
     """How one service writes.
 
-    `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds.
+    `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds, `failure`
+    is the tag of a reason in `FailureReasons`.
     """
 
     item: str
     time: Callable[[str | None, str], float | None]
+    failure: str = "JobFailure"
 
 
 def whole(text: str | None, name: str) -> int | None:
@@ -69,13 +68,33 @@ def whole(text: str | None, name: str) -> int | None:
     raise MalformedResponse(f"{name} is not a whole number of at most 64 bits")
 
 
+_ISO8601: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
+
+
+def iso8601(text: str | None, name: str) -> float | None:
+    """The Unix time in element `name`, which is UTC as in 2019-12-19T11:05:40Z; an int where it is whole seconds.
+
+    None where the service was silent. Raises MalformedResponse where the text is no such time; a fraction may stand.
+    """
+    text = (text or "").strip()
+    if not text:
+        return None
+    try:
+        if not _ISO8601.fullmatch(text):
+            raise ValueError(text)  # noqa: TRY301 - fromisoformat takes more than the documented form
+        seconds = datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise MalformedResponse(f"{name} is not a time such as 2019-12-19T11:05:40Z") from None
+    return int(seconds) if seconds.is_integer() else seconds
+
+
 def parse_jobs(body: bytes, dialect: Dialect) -> JobPage:
     """The page in the answer `body` of ListJobs; unknown elements are passed over. Raises MalformedResponse."""
     root = xmltree.parse(body)
     if xmltree.local_name(root) != "ListJobsResult":
         raise MalformedResponse("the answer's root element is not ListJobsResult")
     space = xmltree.namespace(root)
-    known = _KNOWN | {dialect.item}
+    known = frozenset(space + name for name in (*_KNOWN, dialect.item))
     jobs: list[Job] = []
     for container in root.iterfind(f"{space}Jobs"):
         items = container.findall(space + dialect.item)
@@ -110,27 +129,26 @@ def _job(item: Element, space: str, dialect: Dialect, known: frozenset[str]) -> 
         tasks=whole(get("TotalNumberOfTasks"), "TotalNumberOfTasks"),
         succeeded=whole(get("NumberOfTasksSucceeded"), "NumberOfTasksSucceeded"),
         failed=whole(get("NumberOfTasksFailed"), "NumberOfTasksFailed"),
-        elapsed_active=whole(get("ElapsedTimeInActiveSeconds"), "ElapsedTimeInActiveSeconds"),
+        elapsed_active=whole(get(_ELAPSED), _ELAPSED),
     )
 
 
 def _leaves(item: Element, space: str, known: frozenset[str]) -> dict[str, str | None]:
     """The texts of a job's documented leaves, by their names.
 
-    One walk over all that the job holds is fastest, but right only where nothing in it is unknown: an unknown
-    container may hold leaves of a known name.
+    One walk over all that the job holds is fastest, but right only where nothing in it is unknown or stands twice: an
+    unknown container may hold leaves of a known name.
     """
-    if not space:
-        leaves = {element.tag: element.text for element in item.iter()}
-        if leaves.keys() <= known:
-            return leaves
-    leaves = _texts(item, space)
+    elements = [*item.iter()]
+    leaves = {element.tag: element.text for element in elements}
+    if len(leaves) == len(elements) and leaves.keys() <= known:
+        return {tag.removeprefix(space): text for tag, text in leaves.items()} if space else leaves
+    leaves = {name: text for name, text in _texts(item, space).items() if name not in _PROGRESS}
     progress = item.find(f"{space}ProgressSummary")
     if progress is not None:
-        leaves |= _texts(progress, space)
-        timers = progress.find(f"{space}Timers")
-        if timers is not None:  # older models have the elapsed time right under the summary
-            leaves |= _texts(timers, space)
+        leaves |= {name: text for name, text in _texts(progress, space).items() if name in _PROGRESS}
+        elapsed = progress.findtext(f"{space}Timers/{space}{_ELAPSED}")
+        leaves[_ELAPSED] = elapsed or leaves.get(_ELAPSED)  # older models have it right under the summary
     return leaves
 
 
@@ -146,19 +164,43 @@ def _word(leaf: dict[str, str | None], name: str) -> str:
     return word
 
 
+def parse_job(body: bytes, dialect: Dialect) -> JobDetail:
+    """The job in the answer `body` of DescribeJob; unknown elements are passed over. Raises MalformedResponse."""
+    root = xmltree.parse(body)
+    if xmltree.local_name(root) != "DescribeJobResult":
+        raise MalformedResponse("the answer's root element is not DescribeJobResult")
+    space = xmltree.namespace(root)
+    item = root.find(f"{space}Job")
+    if item is None:
+        raise MalformedResponse("the answer holds no Job")
+    job = _job(item, space, dialect, frozenset())
+    operation = item.find(f"{space}Operation/*")  # here a container: its child has the operation's name
+    if operation is not None:
+        job = job._replace(operation=xmltree.local_name(operation))
+    failure = item.find(f"{space}FailureReasons/{space}{dialect.failure}")
+    reasons = {} if failure is None else _texts(failure, space)
+    return JobDetail(
+        job,
+        failure_code=(reasons.get("FailureCode") or "").strip() or None,
+        failure_reason=(reasons.get("FailureReason") or "").strip() or None,
+        suspended=dialect.time(item.findtext(f"{space}SuspendedDate"), "SuspendedDate"),
+    )
+
+
 class ErrorBody(NamedTuple):
     """What an error's XML tells; None where it is silent. The rest of it may echo secrets and is left alone."""
 
     code: str | None
-    message: str | None
     request_id: str | None
 
 
 def parse_error(body: bytes) -> ErrorBody:
-    """What the XML of an error answer tells; nothing where it is none. Never raises."""
+    """What the XML of an error answer tells, an `Error` bare or wrapped; nothing where it is none. Never raises."""
     try:
         root = xmltree.parse(body)
     except MalformedResponse:
-        return ErrorBody(None, None, None)
-    found = {xmltree.local_name(leaf): (leaf.text or "").strip() or None for leaf in root.iter()}
-    return ErrorBody(found.get("Code"), found.get("Message"), found.get("RequestId"))
+        return ErrorBody(None, None)
+    errors = [element for element in (root, *root) if xmltree.local_name(element) == "Error"]
+    leaves = (*root, *errors[0]) if errors else ()
+    found = {xmltree.local_name(leaf): (leaf.text or "").strip() or None for leaf in leaves}
+    return ErrorBody(found.get("Code"), found.get("RequestId"))

@@ -43,7 +43,7 @@ async def list_jobs(
             pages.count += 1
             pages.jobs.update((job.id, job) for job in page.jobs)
             token = page.next_token
-            if token is None:
+            if token is None or (token in seen and api.repeated_token_ends):
                 return
             if token in seen:
                 raise PaginationError("the service gives a page token a second time; the pages would never end")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -101,6 +101,16 @@ class JobPage(NamedTuple):
     next_token: str | None
 
 
+class JobDetail(NamedTuple):
+    """One job as DescribeJob tells it; None where the service was silent."""
+
+    job: Job
+    failure_code: str | None = None
+    failure_reason: str | None = None
+    suspended: float | None = None
+    """Unix seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The outcome of one listing of one target. "Failed" is data: then `error` is set and there are no jobs."""
@@ -114,6 +124,8 @@ class Listing:
     """Seconds from the first request to the last byte."""
     jobs: tuple[Job, ...] = ()
     """The jobs that get series of their own, each id once."""
+    details: Mapping[str, JobDetail] = field(default_factory=dict)
+    """What DescribeJob told of some of `jobs`, by their ids."""
     counts: Mapping[str, int] | None = None
     """Jobs listed per status, before any filter; None where the listing failed."""
     dropped: Mapping[str, int] | None = None

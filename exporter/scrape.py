@@ -10,21 +10,27 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.deadline import Deadline
+from exporter.describing import Described, Reasons, describe
 from exporter.errors import ListingError, MalformedResponse, TransportError
 from exporter.listing import Pages, list_jobs
 from exporter.model import Listing
 from exporter.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from exporter.calls import Caller
     from exporter.jobapi import Observer, Request, Target
-    from exporter.model import JobPage
+    from exporter.model import Job, JobDetail, JobPage
     from exporter.selection import Selection
+
+DESCRIBE_SHARE: Final = 0.5
+"""Of the time that is left when a listing is complete: what DescribeJob may take. The rest is for the answer."""
+
+Parsed = TypeVar("Parsed")
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +81,11 @@ class Watch:
         self._good: Listing | None = None
         self._good_at = 0.0
         self._last_success: float | None = None
+        self._reasons = Reasons()
+        self._unexplained: str | None = None
+        """Why DescribeJob failed in the last listing."""
+        self._gone: set[str] = set()
+        """Watched jobs that did not exist in the last listing."""
 
     async def listing(self, allowed: float | None) -> Listing:
         """The target's listing, failed with `timeout` where it is not complete after `allowed` seconds."""
@@ -90,7 +101,7 @@ class Watch:
         good = self._good
         if good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
             return failed
-        return replace(failed, jobs=good.jobs, counts=good.counts, dropped=good.dropped)
+        return replace(failed, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped)
 
     async def _fly(self, start: float, bound: float) -> Listing:
         """The outcome of the flight; it is started where there is none, and given up after `bound` seconds."""
@@ -113,13 +124,14 @@ class Watch:
         """List the target; whatever happens is told in the outcome."""
         try:
             async with asyncio.timeout_at(flight.started + self._target.timeout):
-                await list_jobs(
-                    self._target.api,
-                    lambda request: self._read(request, flight.deadline),
-                    flight.pages,
-                    max_pages=self._target.max_pages,
-                )
-                return self._ended(flight, await asyncio.to_thread(self._select, flight.pages))
+                if self._target.jobs.ids:
+                    await self._watch(flight)
+                else:
+                    await self._read_pages(flight)
+                chosen = await asyncio.to_thread(self._select, flight.pages)
+                if self._target.jobs.describe:
+                    await self._explain(flight, chosen.jobs)
+                return self._ended(flight, chosen)
         except TimeoutError:
             return self._ended(flight, _timeout(flight))
         except ListingError as error:
@@ -128,10 +140,39 @@ class Watch:
             log.exception("a fault of the exporter itself; please report it", extra={"target": self._target.name})
             return self._ended(flight, MalformedResponse("the exporter failed to read the answer; see its log"))
 
-    async def _read(self, request: Request, deadline: Deadline) -> JobPage:
+    async def _read_pages(self, flight: Flight) -> None:
+        async def page(request: Request) -> JobPage:
+            return await self._read(request, flight.deadline, self._target.api.parse_jobs)
+
+        await list_jobs(self._target.api, page, flight.pages, max_pages=self._target.max_pages)
+
+    async def _watch(self, flight: Flight) -> None:
+        """The jobs that the configuration names, all of them or none; those that do not exist are told once."""
+        described = Described()
+        await describe(self._target.jobs.ids, self._target.api, self._reader(flight), described)
+        flight.pages.jobs |= {job_id: detail.job for job_id, detail in described.found.items()}
+        self._reasons.keep(described.found)
+        if set(described.gone) - self._gone:
+            log.warning("no such jobs: %s", ", ".join(described.gone), extra={"target": self._target.name})
+        self._gone = set(described.gone)
+
+    async def _explain(self, flight: Flight, jobs: Sequence[Job]) -> None:
+        """Ask why, in what time is left; that this fails is told, and no reason to lose the listing."""
+        seconds = DESCRIBE_SHARE * flight.deadline.remaining(time.monotonic())
+        error = await self._reasons.explain(jobs, self._target.api, self._reader(flight), seconds=seconds)
+        reason = error.reason if error else None
+        if error is not None and reason != self._unexplained:
+            log.warning("jobs are not explained: %s", error, extra={"target": self._target.name, "reason": reason})
+        self._unexplained = reason
+
+    def _reader(self, flight: Flight) -> Callable[[Request], Awaitable[JobDetail]]:
+        return lambda request: self._read(request, flight.deadline, self._target.api.parse_job)
+
+    async def _read(self, request: Request, deadline: Deadline, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """What `parse`, which runs in a thread, makes of the answer to `request`."""
         body = await self._caller.call(self._target, request, deadline)
         try:
-            return await asyncio.to_thread(self._target.api.parse_jobs, body)
+            return await asyncio.to_thread(parse, body)
         except MalformedResponse as error:
             self._observer.failed(self._target, request.operation, error.reason)
             raise
@@ -170,7 +211,8 @@ class Watch:
             self.last = listing
             return listing
         self.last = listing = replace(listing, counts=outcome.counts, dropped=outcome.dropped)
-        listing = replace(listing, jobs=outcome.jobs)
+        details = {job.id: detail for job in outcome.jobs if (detail := self._reasons.of(job)) is not None}
+        listing = replace(listing, jobs=outcome.jobs, details=details)
         if target.min_interval or target.serve_stale_for:
             self._good, self._good_at, self.last = listing, now, listing
         return listing

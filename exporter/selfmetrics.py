@@ -96,7 +96,7 @@ class SelfMetrics:
     def show_from_zero(self, targets: Iterable[Target]) -> None:
         """Give each counter of `targets` its first sample, 0, so that a first failure is seen as a rise."""
         for target in targets:
-            for operation in target.api.operations:
+            for operation in target.operations:
                 labels = (target.provider, target.account, target.region, operation)
                 self._requests.labels(*labels)
                 self._retries.labels(*labels)

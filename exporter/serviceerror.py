@@ -45,7 +45,8 @@ def explain(
     request_id = _word(response.headers.get(request_id_header)) or _word(told.request_id)
     meaning = codes.get(code or "") or _by_status(response)
     what = f"{operation} was answered with {response.status}{f' {code}' if code else ''}"
-    message = f"{what}: {meaning.advice}{f' (request id {request_id})' if request_id else ''}"
+    advice = meaning.advice.replace("{operation}", operation)
+    message = f"{what}: {advice}{f' (request id {request_id})' if request_id else ''}"
     waits = [seconds for seconds in (wait_seconds, _retry_after(response.headers)) if seconds is not None]
     return ServiceError(
         message,

@@ -114,12 +114,11 @@ def _jobs(section: Section) -> JobPolicy:
         max_age=section.duration("max_age", unset.max_age),
         max=section.integer("max", unset.max, least=0, most=1_000_000),
         description=section.boolean("description", default=unset.description),
+        describe=section.boolean("describe", default=unset.describe),
+        ids=tuple(section.strings("ids", pattern="[!-~]{1,64}", hint="a job id of 1 to 64 characters, without blanks")),
     )
-    # Known keys of a later version; with DescribeJob, these lines become two more fields of the policy.
-    if section.boolean("describe", default=False):
-        section.problem("describe", "true is not supported by this version yet; write false or leave it out")
-    if section.strings("ids"):
-        section.problem("ids", "is not supported by this version yet; write [] or leave it out")
+    if policy.describe and policy.ids:
+        section.problem("describe", "is needless beside ids: watched jobs are described at each scrape")
     section.finish()
     return policy
 

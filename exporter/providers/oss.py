@@ -6,7 +6,6 @@ Source: https://www.alibabacloud.com/help/en/oss/developer-reference/listjobs (L
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
@@ -20,7 +19,7 @@ from exporter.signing import oss_v4
 
 if TYPE_CHECKING:
     from exporter.errors import ServiceError
-    from exporter.model import Credentials, JobPage
+    from exporter.model import Credentials, JobDetail, JobPage
     from exporter.section import Section
 
 LARGEST_PAGE: Final = 1000
@@ -30,7 +29,7 @@ _DIALECT: Final = jobxml.Dialect(item="JobListDescriptor", time=jobxml.whole)
 
 _CODES: Final = {
     "AccessDenied": Meaning(
-        "access_denied", "the credentials lack the permission oss:ListJobs; grant it in a RAM policy (resource *)"
+        "access_denied", "the credentials lack the permission oss:{operation}; grant it in a RAM policy (resource *)"
     ),
     "InvalidAccessKeyId": Meaning("auth", "this access key id does not exist or is disabled; check access_key_id"),
     "SignatureDoesNotMatch": Meaning(
@@ -64,7 +63,8 @@ class Oss:
             ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
         ),
     )
-    operations: ClassVar[tuple[str, ...]] = ("ListJobs",)
+    gone_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
+    repeated_token_ends: ClassVar[bool] = False
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
@@ -81,6 +81,11 @@ class Oss:
         if token is not None:
             query += f"&continuation-token={quote(token, safe='')}"
         return Request("ListJobs", self.endpoint.scheme, self.endpoint.host, "/", query)
+
+    def describe_job(self, job_id: str) -> Request:
+        """The unsigned request for one job."""
+        query = f"batchJob&batchJobId={quote(job_id, safe='')}"
+        return Request("DescribeJob", self.endpoint.scheme, self.endpoint.host, "/", query)
 
     def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
         """`request` with the headers of signature V4 for the Unix time `now` (seconds)."""
@@ -106,6 +111,11 @@ class Oss:
         return jobxml.parse_jobs(body, _DIALECT)
 
     @staticmethod
+    def parse_job(body: bytes) -> JobDetail:
+        """The job in `body`. Raises MalformedResponse."""
+        return jobxml.parse_job(body, _DIALECT)
+
+    @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
         return serviceerror.explain(
@@ -122,5 +132,5 @@ def _header_body(text: str) -> bytes:
     """An error's XML from the header that carries it where there is no body; empty where there is none either."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # also where the header is not ASCII
         return b""

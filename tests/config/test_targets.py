@@ -221,9 +221,7 @@ def test_a_certificate_comes_with_its_key(problems):
     assert (target.connection.cert_file, target.connection.key_file) == ("c", "k")
 
 
-@pytest.mark.parametrize(("line", "key"), [("describe: true", "describe"), ("ids: [job-1]", "ids")])
-def test_what_is_not_supported_yet(problems, line, key):
-    """Asking for DescribeJob is told as not supported, rather than left undone in silence."""
-    [problem] = problems(f"jobs: {{{line}}}")
-    assert problem.startswith(f"accounts[0].jobs.{key}: ")
-    assert "not supported by this version yet" in problem
+def test_watched_jobs_are_described_anyway(problems):
+    """The keys describe and ids are two ways to use DescribeJob; both at once is a misunderstanding that is told."""
+    [problem] = problems("jobs: {describe: true, ids: [job-1]}")
+    assert problem.startswith("accounts[0].jobs.describe: is needless beside ids")
