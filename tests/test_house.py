@@ -174,7 +174,7 @@ def test_what_builds_the_project_is_locked():
     """The group `build` holds what `[build-system]` asks for, by name."""
     project = tomllib.loads(PYPROJECT)
     names = {requirement.partition(">")[0] for requirement in project["dependency-groups"]["build"]}
-    assert set(project["build-system"]["requires"]) == names
+    assert set(project["build-system"]["requires"]) <= names
 
 
 def test_ci_installs_what_the_tests_need():
