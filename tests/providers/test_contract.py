@@ -1,0 +1,282 @@
+"""What holds for every provider: the cases of its folder, and what no service may break.
+
+A provider's folder holds
+
+- `pages/*.xml`, each an answer of ListJobs, with a `*.json` that says what is in it: `jobs` (without what the service
+  did not tell) and `next_token`, or `malformed`, the message of the error; `settings`, where they matter;
+- `jobs/*.xml`, each an answer of DescribeJob, likewise: `job` and what else is told, or `malformed`;
+- `requests.json`: the URL that settings and a `token` or a `job_id` lead to, and all headers once it is signed; the
+  settings of the first case are those of all other tests;
+- `settings.json`: settings that are refused, with the problems that are told;
+- `errors.json`: answers other than 200, what they mean, what the message `says` and what it `hides`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.errors import REASONS, MalformedResponse, ServiceError
+from exporter.jobapi import Response
+from exporter.model import Credentials, Job, JobDetail, Secret
+from exporter.providers import PROVIDERS
+from exporter.section import Section
+
+if TYPE_CHECKING:
+    from exporter.errors import Problem
+    from exporter.jobapi import JobApi, Request
+
+HERE = Path(__file__).parent
+KEYS = Credentials("the-key-id", Secret("the-secret"), Secret("the-session-token"))
+
+every_provider = pytest.mark.parametrize("provider", PROVIDERS)
+
+
+def read(provider: str, name: str) -> Any:
+    return json.loads(HERE.joinpath(provider, f"{name}.json").read_text())
+
+
+def every_case(name: str) -> pytest.MarkDecorator:
+    """Each case of the file `name` of each provider."""
+    return pytest.mark.parametrize(
+        ("provider", "case"),
+        [
+            pytest.param(provider, case, id=f"{provider}-{case['name']}")
+            for provider in PROVIDERS
+            if HERE.joinpath(provider).exists()
+            for case in read(provider, name)
+        ],
+    )
+
+
+def every_answer(folder: str) -> pytest.MarkDecorator:
+    """Each answer in the `folder` of each provider."""
+    return pytest.mark.parametrize(
+        ("provider", "path"),
+        [
+            pytest.param(provider, path, id=f"{provider}-{path.stem}")
+            for provider in PROVIDERS
+            for path in sorted(HERE.glob(f"{provider}/{folder}/*.xml"))
+        ],
+    )
+
+
+def build(provider: str, mapping: dict[str, Any], region: str) -> tuple[JobApi, list[Problem]]:
+    """The provider with the settings of `mapping`, and the problems with them."""
+    problems: list[Problem] = []
+    section = Section(mapping, "", problems)
+    api = PROVIDERS[provider].from_section(section, region)
+    section.finish()
+    return api, problems
+
+
+def valid(provider: str, mapping: dict[str, Any] | None = None) -> JobApi:
+    """The provider with settings that are valid, changed by `mapping`."""
+    case = read(provider, "requests")[0]
+    return build(provider, case["settings"] | (mapping or {}), case["region"])[0]
+
+
+def asked(api: JobApi, case: dict[str, Any]) -> Request:
+    """The unsigned request of a case."""
+    return api.describe_job(case["job_id"]) if "job_id" in case else api.list_jobs(case["token"])
+
+
+def told(values: Job | JobDetail) -> dict[str, Any]:
+    """What the service told."""
+    return {name: value for name, value in values._asdict().items() if value is not None}
+
+
+def expectation(path: Path) -> dict[str, Any]:
+    """What stands beside an answer."""
+    expected: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    return expected
+
+
+def shown(error: BaseException) -> str:
+    """All that a log, a landing page or a debugger might show of an error."""
+    return "\n".join([str(error), repr(error), repr(error.args), repr(vars(error)), *traceback.format_exception(error)])
+
+
+def test_each_provider_has_its_folder_and_no_other_has_one():
+    """There is a folder of cases for each provider, with answers that are read and answers that are refused."""
+    assert {path.name for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(PROVIDERS)
+    for provider in PROVIDERS:
+        for folder in ("pages", "jobs"):
+            answers = list(HERE.glob(f"{provider}/{folder}/*.xml"))
+            assert {path.stem for path in answers} == {path.stem for path in HERE.glob(f"{provider}/{folder}/*.json")}
+            assert {"malformed" in expectation(path) for path in answers} == {True, False}
+
+
+@every_answer("pages")
+def test_a_page_is_what_its_case_says(provider, path):
+    """An answer of ListJobs gives exactly the jobs and the token that stand beside it, or exactly that error."""
+    expected = expectation(path)
+    api = valid(provider, expected.pop("settings", None))
+    if "malformed" in expected:
+        with pytest.raises(MalformedResponse) as caught:
+            api.parse_jobs(path.read_bytes())
+        assert str(caught.value) == expected["malformed"]
+    else:
+        jobs, next_token = api.parse_jobs(path.read_bytes())
+        assert {"jobs": [told(job) for job in jobs], "next_token": next_token} == expected
+        assert all(has_its_types(job) for job in jobs)
+
+
+@every_answer("jobs")
+def test_a_job_is_what_its_case_says(provider, path):
+    """An answer of DescribeJob gives exactly what stands beside it, or exactly that error."""
+    expected = expectation(path)
+    if "malformed" in expected:
+        with pytest.raises(MalformedResponse) as caught:
+            valid(provider).parse_job(path.read_bytes())
+        assert str(caught.value) == expected["malformed"]
+    else:
+        detail = valid(provider).parse_job(path.read_bytes())
+        assert told(detail) | {"job": told(detail.job)} == expected
+        assert has_its_types(detail.job)
+
+
+def has_its_types(job: Job) -> bool:
+    """Whether a count is a whole number, a time a number, a word a string: nothing is passed on as the wire had it."""
+    words, times = {"id", "status", "operation", "description"}, {"created", "terminated"}
+    return all(
+        type(value) in ((str,) if name in words else (int, float) if name in times else (int,))
+        for name, value in told(job).items()
+    )
+
+
+@every_case("requests")
+def test_a_request_is_what_its_case_says(provider, case):
+    """Settings and a token, or a job's id, lead to exactly the URL of the case, unsigned."""
+    api, problems = build(provider, case["settings"], case["region"])
+    request = asked(api, case)
+    assert not problems
+    assert request.operation == ("DescribeJob" if "job_id" in case else "ListJobs")
+    assert (request.method, request.url) == ("GET", case["url"])
+    assert "authorization" not in request.headers
+
+
+@every_case("requests")
+def test_a_signed_request_is_what_its_case_says(provider, case):
+    """A signed request has exactly the headers of the case, and nothing else about it changed."""
+    signed = case.get("signed")
+    if signed is None:
+        return
+    api, _ = build(provider, case["settings"], case["region"])
+    token = None if signed["token"] is None else Secret(signed["token"])
+    request = api.sign(asked(api, case), Credentials(signed["key_id"], Secret(signed["secret"]), token), signed["now"])
+    assert request.headers == signed["headers"]
+    assert replace(request, headers={}) == replace(asked(api, case), headers={})
+
+
+@every_case("settings")
+def test_settings_that_are_wrong_are_told(provider, case):
+    """Settings that cannot be used give exactly the problems of the case, each with its path."""
+    _, problems = build(provider, case["settings"], "a-region")
+    assert sorted(map(str, problems)) == case["problems"]
+
+
+@every_case("errors")
+def test_an_error_is_what_its_case_says(provider, case):
+    """An answer other than 200 means what its case says, names what helps and shows nothing that it echoes."""
+    response = Response(case["status"], case["headers"], case["body"].encode())
+    error = valid(provider).error(response, "ListJobs")
+    assert {name: getattr(error, name) for name in case["error"]} == case["error"]
+    assert error.status == case["status"]
+    for text in ("ListJobs", str(case["status"]), error.code or "", error.request_id or "", *case["says"]):
+        assert text in str(error)
+    for text in case["hides"]:
+        assert text in case["body"] + str(case["headers"])
+        assert text not in shown(error)
+
+
+@every_provider
+def test_credentials_have_names(provider):
+    """Each part of the credentials has a key of its own, and variables of the environment to come from."""
+    names = PROVIDERS[provider].credential_names
+    assert len({names.key_id, names.secret, names.token} - {""}) == 3
+    assert names.environment
+    assert all(re.fullmatch("[A-Z][A-Z0-9_]*", name) for family in names.environment for name in family)
+
+
+@every_provider
+@settings(max_examples=100, deadline=None)
+@given(token=st.text(st.characters(codec="utf-8"), min_size=1))
+def test_any_token_reaches_the_service_as_it_is(provider, token):
+    """A token stands in the query once, percent-encoded, whatever it holds; and another token is another query."""
+    api = valid(provider)
+    query, first = api.list_jobs(token).query, api.list_jobs(None).query
+    assert re.fullmatch(r"[A-Za-z0-9._~&=%-]*", query)
+    assert quote(token, safe="") in query
+    assert [unquote(part.partition("=")[2]) for part in query.split("&")].count(token) >= 1
+    assert len(query.split("&")) == len(first.split("&")) + 1
+
+
+@every_provider
+def test_signing_twice_is_signing_once(provider):
+    """A request that was signed before is signed anew at a retry as if it had not been; time changes the signature."""
+    api = valid(provider)
+    once = api.sign(api.list_jobs(None), KEYS, 1795325400.0)
+    assert api.sign(once, KEYS, 1795325400.0) == once
+    assert api.sign(once, KEYS, 1795325400.9) == once
+    assert api.sign(once, KEYS, 1795325461.0).headers != once.headers
+
+
+@every_provider
+def test_a_signed_request_does_not_show_its_keys(provider):
+    """Neither the secret nor the token stands in what a signed request shows of itself; the secret is not sent."""
+    request = valid(provider).sign(valid(provider).list_jobs(None), KEYS, 1795325400.0)
+    assert "the-secret" not in repr(request) + str(request.headers) + request.url
+    assert "the-session-token" not in repr(request) + request.url
+    assert "the-session-token" in request.headers.values()
+
+
+@every_provider
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_answer_raises_anything_else(provider, data):
+    """An answer with a piece cut out, doubled or replaced is read or is a MalformedResponse."""
+    path = data.draw(st.sampled_from(sorted(HERE.glob(f"{provider}/*/*.xml"))))
+    body = path.read_bytes()
+    start, end = sorted((data.draw(st.integers(0, len(body))), data.draw(st.integers(0, len(body)))))
+    piece = data.draw(
+        st.sampled_from([b"", b"\0", b"<", b"</Jobs>", b"<!--", b"9", b"-", b"\xff", body[start:end] * 2])
+    )
+    cut = body[:start] + piece + body[end:]
+    try:
+        jobs = (
+            valid(provider).parse_jobs(cut).jobs
+            if path.parent.name == "pages"
+            else [valid(provider).parse_job(cut).job]
+        )
+    except MalformedResponse:
+        return
+    assert all(job.id and job.status for job in jobs)
+
+
+@every_provider
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.data(),
+    status=st.integers(100, 599).filter(lambda status: status != 200),
+    body=st.binary(max_size=40) | st.text(max_size=10).map("<Error><Code>{0}</Code></Error>".format).map(str.encode),
+)
+def test_no_answer_is_beyond_explanation(provider, data, status, body):
+    """Whatever comes back with a status other than 200 is an error with a known reason and a message of one line."""
+    names = sorted({name for case in read(provider, "errors") for name in case["headers"]} | {"date", "retry-after"})
+    values = st.text(max_size=20) | st.sampled_from(["1", "Sun, 22 Nov 2026 05:30:00 GMT", "PEVycm9yLz4="])
+    headers = data.draw(st.dictionaries(st.sampled_from(names), values))
+    error = valid(provider).error(Response(status, headers, body), "ListJobs")
+    assert isinstance(error, ServiceError)
+    assert error.reason in REASONS
+    assert str(error).isprintable()
+    assert error.retry_after is None or 0 <= error.retry_after < float("inf")

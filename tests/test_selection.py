@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.model import STATUSES, TERMINAL_STATUSES, Job
+from exporter.selection import DROP_REASONS, Selection, select
+
+NOW = 1_000_000.0
+
+examples = settings(max_examples=100, deadline=None)
+statuses = st.sampled_from([*STATUSES, "Hibernating"])
+times = st.none() | st.integers(0, 1_000_000)
+listings = st.lists(st.tuples(statuses, times, times), max_size=8).map(
+    lambda rows: [
+        Job(str(number), status, created=created, terminated=terminated)
+        for number, (status, created, terminated) in enumerate(rows)
+    ]
+)
+policies = st.fixed_dictionaries(
+    {
+        "statuses": st.frozensets(st.sampled_from(["Active", "Complete", "Failed", "Hibernating", "New"])),
+        "max_age": st.sampled_from([0.0, 1.0, 500_000.0, 2_000_000.0]),
+        "most": st.integers(1, 8),
+    }
+)
+ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "most": 10_000, "now": NOW}
+"""A policy that drops nothing."""
+
+
+@examples
+@given(listings, policies)
+def test_each_job_is_kept_or_dropped_for_one_reason(jobs, policy):
+    """Kept and dropped jobs add up to those listed, and every reason has a number, 0 included."""
+    selection = select(jobs, **policy, now=NOW)
+    assert len(selection.jobs) + sum(selection.dropped.values()) == len(jobs)
+    assert tuple(selection.dropped) == DROP_REASONS
+    assert min(selection.dropped.values()) >= 0
+
+
+@examples
+@given(listings, policies)
+def test_counts_are_of_all_jobs(jobs, policy):
+    """The jobs per status are counted before any filter: each documented status, 0 included, then unknown ones."""
+    counts = select(jobs, **policy, now=NOW).counts
+    assert tuple(counts)[: len(STATUSES)] == STATUSES
+    assert {status: number for status, number in counts.items() if number} == Counter(job.status for job in jobs)
+    assert type(counts) is dict
+
+
+@examples
+@given(listings, policies)
+def test_the_order_of_the_listing_is_kept(jobs, policy):
+    """What is kept stands in the order in which it was listed, and unchanged."""
+    kept = select(jobs, **policy, now=NOW).jobs
+    assert list(kept) == [job for job in jobs if job in kept]
+
+
+@examples
+@given(listings, policies, st.randoms(use_true_random=False))
+def test_the_choice_does_not_depend_on_the_order(jobs, policy, random):
+    """Pages that come in another order from scrape to scrape keep the same jobs, so that no series comes and goes."""
+    shuffled = list(jobs)
+    random.shuffle(shuffled)
+    one, other = select(jobs, **policy, now=NOW), select(shuffled, **policy, now=NOW)
+    assert set(one.jobs) == set(other.jobs)
+    assert (one.counts, one.dropped) == (other.counts, other.dropped)
+
+
+@examples
+@given(listings, policies)
+def test_what_was_kept_is_kept_again(jobs, policy):
+    """Selecting from what was selected changes nothing."""
+    kept = select(jobs, **policy, now=NOW).jobs
+    again = select(kept, **policy, now=NOW)
+    assert again.jobs == kept
+    assert set(again.dropped.values()) == {0}
+
+
+@examples
+@given(listings, policies)
+def test_filters_leave_only_what_they_allow(jobs, policy):
+    """A job stays exactly where its status is allowed and it did not end too long ago, as far as `most` goes."""
+    selection = select(jobs, **policy, now=NOW)
+
+    def allowed(job: Job) -> bool:
+        ended = job.created if job.terminated is None else job.terminated
+        old = policy["max_age"] and job.status in TERMINAL_STATUSES and ended is not None
+        recent = not (old and ended < NOW - policy["max_age"])
+        return recent and (not policy["statuses"] or job.status in policy["statuses"])
+
+    fit = [job for job in jobs if allowed(job)]
+    assert set(selection.jobs) <= set(fit)
+    assert len(selection.jobs) == min(len(fit), policy["most"])
+    assert selection.dropped["max"] == max(0, len(fit) - policy["most"])
+
+
+@examples
+@given(listings, st.integers(1, 8))
+def test_unfinished_jobs_come_first_then_the_newest(jobs, most):
+    """Of too many jobs, none that is left out would have come ahead of one that stays."""
+    kept = select(jobs, **ANY | {"most": most}).jobs
+    left = [job for job in jobs if job not in kept]
+
+    def finished(job: Job) -> bool:
+        return job.status in TERMINAL_STATUSES
+
+    for out in left:
+        for stays in kept:
+            assert finished(stays) <= finished(out)
+            if finished(stays) == finished(out):
+                assert (stays.created or 0) >= (out.created or 0)
+
+
+@pytest.mark.parametrize(
+    ("job", "kept"),
+    [
+        (Job("a", "Complete", created=1, terminated=900), True),
+        (Job("a", "Complete", created=1, terminated=899), False),
+        (Job("a", "Failed", created=1, terminated=899), False),
+        (Job("a", "Cancelled", created=1, terminated=899), False),
+        (Job("a", "Complete", created=899), False),
+        (Job("a", "Complete", created=900), True),
+        (Job("a", "Complete"), True),
+        (Job("a", "Active", created=1), True),
+        (Job("a", "Failing", created=1, terminated=1), True),
+        (Job("a", "Hibernating", created=1, terminated=1), True),
+    ],
+)
+def test_only_finished_jobs_grow_old(job, kept):
+    """A job is too old when it is finished and ended, or where that is not told was created, before the bound."""
+    selection = select([job], **ANY | {"max_age": 100.0, "now": 1000.0})
+    assert selection == Selection(
+        jobs=(job,) if kept else (),
+        counts=dict.fromkeys(STATUSES, 0) | {job.status: 1},
+        dropped={"max_age": int(not kept), "statuses": 0, "max": 0},
+    )
+
+
+def test_a_job_is_dropped_for_the_first_reason_that_holds():
+    """A job that is too old and of another status counts as too old; one of another status does not fill `most`."""
+    jobs = [Job("old", "Failed", created=1), Job("new", "New", created=2), Job("a", "Active"), Job("b", "Active")]
+    selection = select(jobs, statuses={"Active"}, max_age=10.0, most=1, now=1000.0)
+    assert selection.dropped == {"max_age": 1, "statuses": 1, "max": 1}
+    assert selection.jobs == (jobs[2],)
+
+
+def test_no_policy_keeps_all():
+    """Without a filter or a bound that bites, the jobs are those listed; without jobs, all counts are 0."""
+    jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
+    assert select(jobs, **ANY).jobs == tuple(jobs)
+    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))
