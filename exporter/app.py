@@ -94,6 +94,7 @@ class Routes:
                 "__meta_batchops_provider": provider,
                 "__meta_batchops_account": account,
                 "__meta_batchops_region": region,
+                "instance": name,  # else all targets would have one series `up` in common
             }
             entries.append({"targets": [own.netloc], "labels": labels})
         return JSONResponse(entries)
@@ -123,7 +124,9 @@ class Routes:
             headers["content-encoding"] = "gzip"
         media_type = CONTENT_TYPE_OPENMETRICS if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
         if request.method == "HEAD":  # tells what a scrape would be; that must not cost a listing
-            return Response(headers=headers | {"content-type": media_type})
+            answer = Response(headers=headers | {"content-type": media_type})
+            del answer.headers["content-length"]  # a scrape's would not be 0
+            return answer
         if 0 < self._settings.max_requests <= self._scrapes:
             return _text(
                 f"Limit of concurrent scrapes ({self._settings.max_requests}) reached, try again later.\n", 503
@@ -184,4 +187,6 @@ def create_app(scraper: Scraper, selfmetrics: SelfMetrics, settings: Settings) -
     routes = Routes(scraper, selfmetrics, settings)
     fixed = zip(FIXED_PATHS, (routes.probe, routes.sd, routes.landing, routes.healthy, routes.ready), strict=True)
     paths = [(settings.telemetry_path, routes.metrics), *fixed]
-    return Starlette(routes=[Route(path, handler, methods=["GET"]) for path, handler in paths])
+    app = Starlette(routes=[Route(path, handler, methods=["GET"]) for path, handler in paths])
+    app.router.redirect_slashes = False  # it would lead to whatever host the client has named
+    return app

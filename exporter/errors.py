@@ -5,7 +5,7 @@
     ExporterError
     ├── ConfigError            problems: each with its path and a sentence, all at once
     └── ListingError           one target could not be read; `reason` is one of REASONS
-        ├── CredentialsError   config, auth: there are no usable keys
+        ├── CredentialsError   config, auth, and why their issuer did not answer: there are no usable keys
         ├── TransportError     connect, tls, timeout, too_large: no answer, or too much of one
         ├── ServiceError       auth, access_denied, throttled, http_4xx, http_5xx: status, code, request id
         ├── MalformedResponse  malformed: not what the API documents
@@ -89,7 +89,10 @@ class ListingError(ExporterError):
 
 
 class CredentialsError(ListingError):
-    """There are no usable keys: `config` where this machine lacks them, `auth` where their issuer refused."""
+    """There are no usable keys.
+
+    `config` where this machine lacks them, `auth` where their issuer refused, else why it gave no usable answer.
+    """
 
 
 class TransportError(ListingError):

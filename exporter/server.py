@@ -23,7 +23,7 @@ GRACE_SECONDS: Final = 8
 IDLE_SECONDS: Final = 75
 """An idle connection of a client is kept so long: past the usual scrape interval of 60 seconds."""
 
-_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*):(?P<port>\d{1,5})")
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
 _LARGEST_PORT: Final = 65535
 
 
@@ -51,7 +51,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
             for family, _, _, _, address in infos:
                 found.append(opened.enter_context(socket.create_server(address[:2], family=family)))
         except OSError as error:
-            raise AddressError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            why = (error.strerror or str(error)).partition(" (while ")[0]  # socket adds the address, in its own form
+            raise AddressError(f"cannot listen on {host}:{port}: {why}") from error
         opened.pop_all()
         return found
 

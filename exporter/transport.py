@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import ssl
 import zlib
 from typing import TYPE_CHECKING, Final
@@ -26,6 +29,9 @@ KEEPALIVE_SECONDS: Final = 75.0
 MAX_ERROR_BYTES: Final = 64 * 1024
 """Of the body of an answer other than 200; the rest is not read."""
 
+_CLOSED: Final = re.compile("Server disconnected|peer (unexpectedly )?closed")
+"""How the layers below begin to tell that an answer did not come to its end."""
+
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": f"batchops-exporter/{__version__}"}
 
 
@@ -45,35 +51,46 @@ class Transport:
             await client.aclose()
         self._clients.clear()
 
-    async def send(self, request: Request, connection: ConnectionSettings, *, max_bytes: int) -> Response:
+    async def send(
+        self, request: Request, connection: ConnectionSettings, *, max_bytes: int, direct: bool = False
+    ) -> Response:
         """The answer to `request`, of at most `max_bytes` after decompression. Redirects are not followed.
 
+        `direct`: past the proxies that the environment names, which a request to this machine never goes through.
         Raises TransportError and, for a body that is not what its headers say, MalformedResponse. The time is
         bounded by the caller (`asyncio.timeout_at`): a timeout per read would let a slow answer last for ever.
         """
         try:
-            client = self._client(connection, is_loopback(request.host))
-            extensions = {"sni_hostname": connection.server_name} if connection.server_name else {}
+            client = self._client(connection, direct or is_loopback(request.host))
+            content = request.body or None
             async with client.stream(
-                request.method, request.url, headers=dict(request.headers), extensions=extensions
+                request.method, request.url, headers=dict(request.headers), content=content
             ) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                if answer.status_code == httpx.codes.OK:
-                    body = await _read(answer, max_bytes)
-                else:
-                    body = await _read(answer, MAX_ERROR_BYTES, cut=True)
-                return Response(answer.status_code, headers, body)
+                read = _read(answer, max_bytes) if answer.status_code == httpx.codes.OK else _read_error(answer)
+                return Response(answer.status_code, headers, await read)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             raise _mapped(error, request.host) from error
 
-    def _client(self, connection: ConnectionSettings, loopback: bool) -> httpx.AsyncClient:  # noqa: FBT001 - part of the key
-        key = (connection, loopback)
+    async def fetch(
+        self, request: Request, *, max_bytes: int, seconds: float, direct: bool, proxy_url: str = ""
+    ) -> Response:
+        """The answer to a `request` for credentials, within so many `seconds`; see `Fetch` and `send`."""
+        connection = ConnectionSettings() if direct else ConnectionSettings(proxy_url=proxy_url)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.send(request, connection, max_bytes=max_bytes, direct=direct)
+        except TimeoutError:
+            raise TransportError(f"{request.host} did not answer within {seconds:g} s", reason="timeout") from None
+
+    def _client(self, connection: ConnectionSettings, direct: bool) -> httpx.AsyncClient:  # noqa: FBT001 - part of the key
+        key = (connection, direct)
         if key not in self._clients:
             self._clients[key] = httpx.AsyncClient(
                 headers=_HEADERS,
                 verify=_tls(connection),
                 proxy=connection.proxy_url or None,
-                trust_env=not loopback and not connection.proxy_url,  # HTTPS_PROXY and NO_PROXY
+                trust_env=not direct and not connection.proxy_url,  # HTTPS_PROXY and NO_PROXY
                 timeout=None,  # noqa: S113 - see send()
                 limits=httpx.Limits(
                     max_connections=MAX_CONNECTIONS,
@@ -85,14 +102,21 @@ class Transport:
 
 
 def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
-    context = (
-        ssl.create_default_context(cafile=connection.ca_file) if connection.ca_file else httpx.create_ssl_context()
-    )
+    """Raises TransportError where the files cannot be read or hold no certificate."""
+    ca_file, name = connection.ca_file, connection.server_name
+    try:
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+        if connection.cert_file:
+            context.load_cert_chain(connection.cert_file, connection.key_file or None)
+    except OSError as error:
+        why = "no valid certificate and key" if isinstance(error, ssl.SSLError) else error.strerror
+        raise TransportError(f"the TLS files cannot be used: {why}", reason="config") from error
     if connection.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if connection.cert_file:
-        context.load_cert_chain(connection.cert_file, connection.key_file or None)
+    if name:  # here, because httpx's own way to say it does not reach through a proxy
+        wrap = context.wrap_bio
+        context.wrap_bio = lambda *bios, **more: wrap(*bios, **more | {"server_hostname": name})  # type: ignore[method-assign]
     return context
 
 
@@ -111,6 +135,8 @@ async def _read(answer: httpx.Response, limit: int, *, cut: bool = False) -> byt
             body += gunzip.decompress(chunk, limit + 1 - len(body)) if gunzip else chunk
         except zlib.error as error:
             raise MalformedResponse("the answer's body is not the gzip that its header says") from error
+        if gunzip and gunzip.unused_data:  # zlib would keep all that follows
+            raise MalformedResponse("the answer goes on behind the end of its gzip body")
         if len(body) > limit:
             if cut:
                 return bytes(body[:limit])
@@ -120,8 +146,16 @@ async def _read(answer: httpx.Response, limit: int, *, cut: bool = False) -> byt
     return bytes(body)
 
 
+async def _read_error(answer: httpx.Response) -> bytes:
+    """The begin of an error's body; empty where it cannot be decoded, as the status tells more than the body does."""
+    try:
+        return await _read(answer, MAX_ERROR_BYTES, cut=True)
+    except MalformedResponse:
+        return b""
+
+
 def _mapped(error: Exception, host: str) -> TransportError:
-    """What a failure below means to the person on call. Texts of lower layers that could hold a URL are left out."""
+    """What a failure below means to the person on call. Texts of lower layers may hold what was sent: left out."""
     cause = _tls_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = cause.verify_message or "unknown reason"
@@ -130,21 +164,19 @@ def _mapped(error: Exception, host: str) -> TransportError:
             reason="tls",
         )
     if cause is not None:
-        return TransportError(
-            f"TLS with {host} failed: {cause.reason or 'handshake broken off'}", reason="tls", transient=True
-        )
+        why = getattr(cause, "reason", None) or "handshake broken off"
+        return TransportError(f"TLS with {host} failed: {why}", reason="tls", transient=True)
     if isinstance(error, httpx.TimeoutException):
         return TransportError(f"{host} did not answer in time", reason="timeout", transient=True)
     if isinstance(error, httpx.ProxyError):
         return TransportError(f"the proxy refused the way to {host}; check proxy_url", reason="connect", transient=True)
     if isinstance(error, httpx.ConnectError):
         return TransportError(f"no connection to {host}: {_errno(error)}", reason="connect", transient=True)
-    if isinstance(error, httpx.TransportError):
+    if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.match(str(error)):
+        return TransportError(f"{host} does not answer in HTTP; check endpoint", reason="connect", transient=True)
+    ours = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+    if isinstance(error, (httpx.TransportError, OSError)) and not isinstance(error, ours):
         return TransportError(f"the connection to {host} broke off: {_errno(error)}", reason="connect", transient=True)
-    if isinstance(error, OSError):
-        return TransportError(
-            f"the TLS files cannot be read: {error.strerror or 'no valid certificate'}", reason="config"
-        )
     return TransportError(f"no request can be made to {host}; check endpoint and proxy_url", reason="config")
 
 
@@ -161,7 +193,7 @@ def _errno(error: BaseException) -> str:
     """The system's words for what happened, found down the chain of causes."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
+        if isinstance(seen, OSError) and seen.strerror:  # asyncio's own is no word of the system, name servers' is
+            return os.strerror(seen.errno) if seen.errno and seen.errno > 0 else seen.strerror
         seen = seen.__cause__ or seen.__context__
-    return str(error) or "closed by the other side"
+    return "closed by the other side"

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from exporter.simulator import Store, World, create_app, make_jobs
 from tests.serving import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+settings.register_profile("default", deadline=None)  # a busy machine is no fault; a hang meets pytest's own timeout
+settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds that a process may take to start or to end."""
+LISTENING = re.compile(r'msg"?[=:] ?"?(?:listening|the simulated store listens)\b')
+URL = re.compile(r'url"?[=:] ?"?(http://[^\s"]+)/')
+
+TROUBLE = ("Traceback", "ResourceWarning", "DeprecationWarning", "unclosed", "never retrieved", "was never awaited")
+"""What a process that runs and ends well never writes."""
+
+
+def command(*arguments: str) -> list[str]:
+    """The exporter as a program, with every warning an error."""
+    return [sys.executable, "-W", "error", "-m", "exporter", *arguments]
+
+
+class Process:
+    """A running exporter; its lines on stderr are read as they come."""
+
+    def __init__(self, argv: list[str], **options: Any) -> None:
+        self.lines: list[str] = []
+        self.urls: list[str] = []
+        self._ready = threading.Event()
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.lines.append(line)
+            if LISTENING.search(line) and (url := URL.search(line)):
+                self.urls.append(url[1])
+                self._ready.set()
+        self._ready.set()
+
+    def wait_until_it_listens(self, addresses: int = 1) -> str:
+        """The first URL on which it listens, once it listens on so many."""
+        assert self._ready.wait(PATIENCE)
+        while len(self.urls) < addresses and self._process.poll() is None:
+            self._reader.join(0.01)
+        assert len(self.urls) == addresses, self.stderr
+        return self.urls[0]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self.lines)
+
+    def send(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit code, once all of stderr was read."""
+        code = self._process.wait(PATIENCE)
+        self._reader.join()
+        assert self._process.stdout is not None
+        assert self._process.stdout.read() == ""
+        self._process.stdout.close()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return code
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by a signal; the exit code."""
+        self.send(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        """For the end of a test, whatever has happened."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self.wait()
+
+
+@pytest.fixture
+def environment():
+    """The environment of a process, without what this machine's says of keys and proxies."""
+    kept = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
+    return {name: value for name, value in os.environ.items() if name in kept} | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def start(tmp_path, environment):
+    """Starts an exporter with the given arguments in an empty directory; it is ended with the test."""
+    running = []
+
+    def starting(*arguments, argv=(), **variables):
+        full = [*argv, *command(*arguments)]
+        running.append(Process(full, cwd=tmp_path, env=environment | variables))
+        return running[-1]
+
+    yield starting
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture
+def run(tmp_path, environment):
+    """Runs an exporter that ends by itself; the result has its exit code, stdout and stderr."""
+
+    def running(*arguments, **variables):
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return running
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    """Writes a configuration with one account at `url`, and gives the flag that names it."""
+
+    def writing(url, **account):
+        document = {
+            "provider": "oss",
+            "account": "prod",
+            "regions": ["cn-hangzhou"],
+            "endpoint": url,
+            "credentials": {"source": "static", "access_key_id": "an-id", "access_key_secret": "CANARY-secret"},
+            **account,
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump({"accounts": [document]}))
+        return f"--config.file={path}"
+
+    return writing

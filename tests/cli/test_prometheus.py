@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+
+import httpx
+import pytest
+import yaml
+
+from exporter.exposition import FAMILIES
+from tests import needs
+from tests.rawserver import free_port
+
+DEMO_LACKS = {
+    "batchops_scrape_error",
+    "batchops_credentials_expiration_timestamp_seconds",
+    "batchops_job_failure_info",
+    "batchops_job_suspended_timestamp_seconds",
+}
+"""Families without a sample there: its keys do not expire, jobs are not described, and nothing need fail."""
+
+
+@pytest.fixture
+def prometheus(tmp_path):
+    """Starts a Prometheus with the given scrape_configs; the result is a client of its API."""
+    program = needs.program("prometheus", package="prometheus")
+    running: list[subprocess.Popen[bytes]] = []
+
+    def starting(*scrape_configs):
+        port = free_port()
+        scrape = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        (tmp_path / "prometheus.yml").write_text(
+            yaml.safe_dump({"global": scrape, "scrape_configs": list(scrape_configs)})
+        )
+        with (tmp_path / "prometheus.log").open("wb") as log:
+            command = [
+                program,
+                f"--config.file={tmp_path / 'prometheus.yml'}",
+                f"--storage.tsdb.path={tmp_path / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ]
+            running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path))
+        return opened.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/", timeout=5))
+
+    with contextlib.ExitStack() as opened:
+        yield starting
+    for process in running:
+        process.terminate()
+        process.wait(20)
+
+
+def query(api, expression):
+    """The samples of an instant query; none while Prometheus is not up yet."""
+    try:
+        answer = api.get("query", params={"query": expression})
+    except httpx.TransportError:
+        return []
+    return answer.json()["data"]["result"] if answer.status_code == 200 else []
+
+
+def until(api, expression):
+    """The samples of an instant query, as soon as there are any."""
+    end = time.monotonic() + 30
+    while not (found := query(api, expression)):
+        assert time.monotonic() < end, expression
+        time.sleep(0.1)
+    return found
+
+
+def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
+    """A Prometheus scrapes the demo at /metrics and, by service discovery, at /probe; each family can be queried."""
+    demo = start("--demo", "--web.listen-address=127.0.0.1:0")
+    url = demo.wait_until_it_listens()
+    api = prometheus(
+        {"job_name": "all", "static_configs": [{"targets": [url.removeprefix("http://")]}]},
+        {"job_name": "each", "http_sd_configs": [{"url": f"{url}/sd"}]},
+    )
+    names = [entry["labels"]["__param_target"] for entry in httpx.get(f"{url}/sd").json()]
+    assert len(names) > 1
+    until(api, 'up{job="all"} == 1')
+    until(api, f'count(batchops_up{{job="all"}} == 1) == {len(names)}')
+    until(api, f'count(up{{job="each"}} == 1) == {len(names)}')
+    until(api, f'count(batchops_up{{job="each"}} == 1) == {len(names)}')
+    assert {sample["metric"]["instance"] for sample in query(api, 'batchops_up{job="each"}')} == set(names)
+    for job in ("all", "each"):
+        lately = f'last_over_time({{__name__=~"batchops_.+", job="{job}"}}[20s])'
+        found = {sample["metric"]["__name__"] for sample in query(api, lately)}
+        expected = {family.name for family in FAMILIES} - DEMO_LACKS
+        assert expected <= found
+        assert not (DEMO_LACKS - {"batchops_scrape_error"}) & found
+        assert not any(name.endswith("_created") for name in found)
+    clashes = query(api, '{__name__=~".+", exported_job!=""} or {__name__=~".+", exported_instance!=""}')
+    assert clashes == []
+    assert demo.stop() == 0

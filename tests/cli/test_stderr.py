@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+import pytest
+
+from exporter.simulator import Fault, create_app
+from tests.rawserver import free_port
+from tests.rig import KEY_ID, fresh_store
+from tests.serving import serve
+
+LISTEN = "--web.listen-address=127.0.0.1:0"
+SECRET, TOKEN = "CANARY-secret", "CANARY-token"
+LOGFMT = re.compile(r'(?:[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"=]*)(?: |$))+')
+PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"=]*)')
+
+
+@pytest.fixture
+def lines(start, config_file):
+    """The lines that an exporter writes with the given flags while it meets good answers, refusals and retries."""
+
+    def written(*flags):
+        store = fresh_store()
+        store.access_key_secret, store.security_token = SECRET, TOKEN
+        credentials = {
+            "source": "static",
+            "access_key_id": KEY_ID,
+            "access_key_secret": SECRET,
+            "security_token": TOKEN,
+        }
+        with serve(create_app(store)) as store_url:
+            exporter = start(config_file(store_url, credentials=credentials), LISTEN, *flags)
+            url = exporter.wait_until_it_listens()
+            httpx.get(f"{url}/metrics")
+            store.faults.add(Fault("error", status=503, code="ServiceUnavailable", times=1))
+            httpx.get(f"{url}/metrics")
+            store.access_key_secret = "CANARY-of-another"
+            httpx.get(f"{url}/metrics")
+            store.access_key_secret = SECRET
+            httpx.get(f"{url}/metrics")
+            exporter.stop()
+        return exporter.lines
+
+    return written
+
+
+def fields(line):
+    """A logfmt line as pairs."""
+    assert LOGFMT.fullmatch(line.rstrip("\n")), line
+    return {key: json.loads(text) if text.startswith('"') else text for key, text in PAIR.findall(line)}
+
+
+def messages(records):
+    return [(record["level"], record["msg"].partition(":")[0]) for record in records]
+
+
+STORY = [
+    ("info", "starting"),
+    ("info", "listening"),
+    ("warning", "listing failed"),
+    ("info", "listing succeeds again"),
+]
+"""What happens, at the level info; the retry is for debugging."""
+
+
+def test_logfmt_is_the_default(lines):
+    """Each line is logfmt with time, level, logger and message first; what happened is told once, in order."""
+    records = [fields(line) for line in lines()]
+    assert messages(records) == STORY
+    for record in records:
+        assert list(record)[:4] == ["ts", "level", "logger", "msg"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", record["ts"])
+    failed = records[2]
+    assert (failed["target"], failed["reason"]) == ("oss/prod/cn-hangzhou", "auth")
+    assert "403 SignatureDoesNotMatch" in failed["msg"]
+    assert re.search(r"\(request id [0-9A-F]{24}\)", failed["msg"])
+
+
+def test_json_has_the_same_fields(lines):
+    """With `--log.format=json` each line is one JSON object with the same fields."""
+    records = [json.loads(line) for line in lines("--log.format=json")]
+    assert messages(records) == STORY
+    for record in records:
+        assert {"ts", "level", "logger", "msg"} <= record.keys()
+    assert (records[2]["target"], records[2]["reason"]) == ("oss/prod/cn-hangzhou", "auth")
+    assert records[0]["targets"] == 1
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_debug_shows_no_secret(form, lines):
+    """Also at the level debug no key, token, signature or answer is shown, and no line of the libraries below."""
+    written = lines("--log.level=debug", f"--log.format={form}")
+    text = "".join(written)
+    for hidden in ("CANARY", KEY_ID, "OSS4-HMAC", "Signature=", "StringToSign", "uthorization", "<Error>"):
+        assert hidden not in text
+    records = [json.loads(line) if form == "json" else fields(line) for line in written]
+    assert {record["logger"].partition(".")[0] for record in records} == {"exporter"}
+    assert any(record["level"] == "debug" and record["msg"].startswith("retry in 0.") for record in records)
+
+
+def test_warn_leaves_out_what_is_no_warning(start, config_file):
+    """At the level warn nothing is told of a start and an end that go well."""
+    port = free_port()
+    exporter = start(config_file("http://127.0.0.1:1"), f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
+    transport = httpx.HTTPTransport(retries=20)
+    with httpx.Client(transport=transport) as client:
+        assert client.get(f"http://127.0.0.1:{port}/-/healthy").status_code == 200
+    assert exporter.stop() == 0
+    assert exporter.stderr == ""

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+
+import pytest
+
+from exporter import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    """Logging is global; afterwards it is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs._QUIET}
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+@pytest.fixture
+def written(capsys):
+    """What `write` logs in the given form, as it stands on stderr."""
+
+    def writing(form, write, level="info"):
+        logs.set_up(level, form)
+        write(logging.getLogger("exporter.test"))
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    return writing
+
+
+AWKWARD = 'a "quoted" \\ word=1\nsecond line\r\t größe 🚚 \x1b[31m'
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_record_is_one_line(form, written):
+    """Whatever a message or a field holds, the record is one line."""
+    text = written(form, lambda log: log.warning("%s", AWKWARD, extra={"target": AWKWARD}))
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+
+
+def test_json_keeps_every_character(written):
+    """A JSON line gives back message and fields as they were."""
+    record = json.loads(written("json", lambda log: log.warning("%s", AWKWARD, extra={"target": AWKWARD, "pages": 3})))
+    assert (record["msg"], record["target"], record["pages"]) == (AWKWARD, AWKWARD, 3)
+    assert (record["level"], record["logger"]) == ("warning", "exporter.test")
+
+
+def test_logfmt_begins_with_what_is_read_first(written):
+    """A logfmt line has time, level, logger and message ahead of all other fields."""
+    line = written("logfmt", lambda log: log.info("two words", extra={"a": 1, "target": "oss/prod/x"}))
+    start, _, rest = line.partition(" ")
+    assert start.startswith("ts=2")
+    assert rest == 'level=info logger=exporter.test msg="two words" a=1 target=oss/prod/x\n'
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_an_exception_stands_in_its_line(form, written):
+    """The traceback of an exception is part of the one line."""
+
+    def fail(log):
+        try:
+            raise KeyError("here")  # noqa: TRY301 - what is to be logged
+        except KeyError:
+            log.exception("it failed")
+
+    text = written(form, fail)
+    assert text.count("\n") == 1
+    assert "Traceback (most recent call last)" in text
+    assert "KeyError: 'here'" in text
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [("debug", 4), ("info", 3), ("warn", 2), ("error", 1)],
+)
+def test_the_level_is_the_least_that_is_shown(level, shown, written):
+    """Each level shows itself and what is graver."""
+
+    def write(log):
+        for grade in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            log.log(grade, "line")
+
+    assert written("logfmt", write, level).count("\n") == shown
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpcore.http11", "httpcore.connection", "uvicorn.error", "asyncio"])
+def test_libraries_are_heard_from_warnings_on(library, written):
+    """Lines of the libraries below are no news, and might show what was sent; their warnings are told."""
+
+    def write(_log):
+        logging.getLogger(library).debug("GET /?secret")
+        logging.getLogger(library).info("GET /?secret")
+        logging.getLogger(library).warning("trouble")
+
+    text = written("logfmt", write, "debug")
+    assert "secret" not in text
+    assert "msg=trouble" in text
+
+
+def test_a_warning_of_python_is_a_line(written):
+    """What Python warns of is a log line like any other."""
+
+    def warn(_log):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(capture=True)
+            warnings.warn("old\nthing", UserWarning, stacklevel=1)
+
+    text = written("logfmt", warn)
+    assert "logger=py.warnings" in text
+    assert text.count("\n") == 1
+
+
+def test_setting_up_again_replaces_what_was(written):
+    """A second call takes the place of the first: no line is told twice."""
+    written("json", lambda log: log.info("one"))
+    assert written("logfmt", lambda log: log.info("two")).count("\n") == 1
