@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request without a body: what is signed is what is sent, to the byte."""
+    """One HTTP request: what is signed is what is sent, to the byte."""
 
     operation: str
     """The API's name of the call, as in the label `operation`."""
@@ -30,6 +30,7 @@ class Request:
     """Already percent-encoded."""
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def url(self) -> str:
@@ -66,7 +67,7 @@ class JobApi(Protocol):
     credential_names: ClassVar[CredentialNames]
 
     gone_codes: ClassVar[frozenset[str]]
-    """Codes of a 404 that mean: there is no such job."""
+    """Error codes that mean: there is no such job."""
     repeated_token_ends: ClassVar[bool]
     """Whether a page token that is given a second time means the last page; else it is an error."""
 
@@ -93,17 +94,29 @@ class JobApi(Protocol):
         """What an answer with a status other than 200 means."""
 
 
+class Fetch(Protocol):
+    """How a source of credentials asks over HTTP."""
+
+    async def __call__(self, request: Request, *, max_bytes: int, seconds: float, direct: bool) -> Response:
+        """The whole answer, of at most `max_bytes` and within `seconds`; `direct`: never through a proxy.
+
+        Raises TransportError, and MalformedResponse for a body that is not what its headers say.
+        """
+
+
 class CredentialSource(Protocol):
     """Where the keys of an account come from."""
 
-    name: str
-    """The label `source`: static, environment, …"""
+    @property
+    def name(self) -> str:
+        """The label `source`: static, environment and so on."""
 
-    expires: float | None
-    """When the keys that were given last expire (Unix seconds); None where they do not."""
+    @property
+    def expires(self) -> float | None:
+        """When the keys that were given last expire (Unix seconds); None where they do not, or where nobody tells."""
 
-    async def get(self) -> Credentials:
-        """Keys that can be used now. Raises CredentialsError."""
+    async def get(self, fetch: Fetch) -> Credentials:
+        """Keys that can be used now. A source that asks over HTTP does so with `fetch`. Raises CredentialsError."""
 
 
 @dataclass(frozen=True, slots=True)

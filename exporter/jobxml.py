@@ -1,6 +1,6 @@
 """The XML dialect that the batch operations of all the clouds share: pages of jobs, and errors.
 
-They differ in the tags of a list's items and in how a time is written; that is all a provider has to say.
+They differ in the tag of an item and in how a time is written; that is all a provider has to say.
 """
 
 from __future__ import annotations
@@ -42,13 +42,11 @@ _KNOWN: Final = _PROGRESS | {
 class Dialect(NamedTuple):
     """How one service writes.
 
-    `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds, `failure`
-    is the tag of a reason in `FailureReasons`.
+    `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds.
     """
 
     item: str
     time: Callable[[str | None, str], float | None]
-    failure: str = "JobFailure"
 
 
 def whole(text: str | None, name: str) -> int | None:
@@ -153,8 +151,8 @@ def _leaves(item: Element, space: str, known: frozenset[str]) -> dict[str, str |
 
 
 def _texts(element: Element, space: str) -> dict[str, str | None]:
-    """The texts of the element's children, by their names without `space`."""
-    return {child.tag.removeprefix(space): child.text for child in element}
+    """The texts of the element's children in the namespace `space`, by their names without it."""
+    return {child.tag[len(space) :]: child.text for child in element if child.tag.startswith(space)}
 
 
 def _word(leaf: dict[str, str | None], name: str) -> str:
@@ -177,7 +175,7 @@ def parse_job(body: bytes, dialect: Dialect) -> JobDetail:
     operation = item.find(f"{space}Operation/*")  # here a container: its child has the operation's name
     if operation is not None:
         job = job._replace(operation=xmltree.local_name(operation))
-    failure = item.find(f"{space}FailureReasons/{space}{dialect.failure}")
+    failure = item.find(f"{space}FailureReasons/*")  # the first one; it has the name of a type, or that of any item
     reasons = {} if failure is None else _texts(failure, space)
     return JobDetail(
         job,

@@ -32,13 +32,15 @@ def explain(
     operation: str,
     codes: Mapping[str, Meaning],
     request_id_header: str,
+    extended_id_header: str = "",
     body: bytes | None = None,
     wait_seconds: float | None = None,
 ) -> ServiceError:
     """The error that `response` tells. `body`: its XML, where that does not stand in the body.
 
     `wait_seconds` is what the provider's own header asks to wait; Retry-After is read here. Only the code and the
-    request id are shown: the rest of an error's body may echo the key and the string that was signed.
+    request ids are shown: the rest of an error's body may echo the key and the string that was signed.
+    `extended_id_header` has the second id that some services' support asks for.
     """
     told = jobxml.parse_error(response.body if body is None else body)
     code = _word(told.code)
@@ -46,7 +48,9 @@ def explain(
     meaning = codes.get(code or "") or _by_status(response)
     what = f"{operation} was answered with {response.status}{f' {code}' if code else ''}"
     advice = meaning.advice.replace("{operation}", operation)
-    message = f"{what}: {advice}{f' (request id {request_id})' if request_id else ''}"
+    ids = {"request id": request_id, "extended request id": _word(response.headers.get(extended_id_header))}
+    shown = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
+    message = f"{what}: {advice}{f' ({shown})' if shown else ''}"
     waits = [seconds for seconds in (wait_seconds, _retry_after(response.headers)) if seconds is not None]
     return ServiceError(
         message,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.providers.cos import Cos
 from exporter.providers.oss import Oss
 
 if TYPE_CHECKING:
@@ -11,5 +12,6 @@ if TYPE_CHECKING:
 
 PROVIDERS: Final[dict[str, type[JobApi]]] = {
     "oss": Oss,
+    "cos": Cos,
 }
 """Each provider by the word that names it in the configuration and in the label `provider`."""

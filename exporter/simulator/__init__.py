@@ -8,6 +8,10 @@
     store      an account in a region, edited like an object
     oss        the wire of Alibaba Cloud OSS: signature, parameters, tokens
     oss_xml    its answers
+    cos        the wire of Tencent Cloud COS, cos_xml its answers
+    s3         the wire of Amazon S3 Control
+    wires      all of them, by name
+    dialect    the XML that they share
     wire       what a wire has to say; a further one is one more file
     faults     what goes wrong, where and how often
     world      which jobs there are at a moment

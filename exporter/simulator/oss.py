@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from exporter.model import STATUSES, Secret
 from exporter.signing import oss_v4
-from exporter.simulator import oss_xml, tokens
+from exporter.simulator import dialect, oss_xml, tokens
 from exporter.simulator.wire import FIRST, Answer, Call, Refused
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _PARAMETERS: Final = {
 
 class Oss:
     """Alibaba Cloud OSS."""
+
+    scheme = oss_v4.ALGORITHM
 
     def address(self, head: Head) -> tuple[str, str] | None:
         """Key id and region of a V4 signature. Raises Refused where it is malformed."""
@@ -106,7 +108,7 @@ class Oss:
     def refusal(self, refused: Refused, head: Head, request_id: str, *, bodyless: bool = False) -> Answer:
         """The documented error; without a body it stands in x-oss-err, base64."""
         ec = {"EC": refused.ec} if refused.ec else {}
-        body = oss_xml.error(
+        body = dialect.error(
             {
                 "Code": refused.code,
                 "Message": refused.message,

@@ -12,6 +12,7 @@ from exporter.simulator.faults import Fault, read_fault
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET, Store
 from exporter.simulator.tokens import LONGEST
 from exporter.simulator.wire import Style
+from exporter.simulator.wires import WIRES
 from exporter.simulator.world import World, make_jobs
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Scenario:
 
         stores:                   a list of mappings with the keys below, each over what stands beside the list;
                                   without it there is one
+          provider: oss           or cos, s3: the service that is simulated
+          uin: "100000000001"     of the account, cos only
+          appid: "1250000000"     likewise
+          account_id: "111122223333"  of the account, s3 only
           seed: 1                 the same seed tells the same jobs, others in each region
           regions: [cn-hangzhou]  a store in each of them
           credentials:
@@ -50,6 +55,7 @@ class Scenario:
             token_first: true
             empty_last_token: false
             unknown_elements: false
+            token_on_last_page: false
           faults:                 a list of mappings with the keys of faults.Fault: kind, operation, page, times, ...
     """
 
@@ -70,9 +76,11 @@ class Scenario:
                 drafts += _read(over)
                 over.finish()
         top.finish()
-        addresses = [(draft.attributes["access_key_id"], draft.attributes["region"]) for draft in drafts]
+        addresses = [draft.address for draft in drafts]
         twice = sorted({address for address in addresses if addresses.count(address) > 1})
-        same = [Problem("stores", f"two have access_key_id {key_id} and region {region}") for key_id, region in twice]
+        same = [
+            Problem("stores", f"two have access_key_id {key_id} and region {region}") for _, key_id, region in twice
+        ]
         problems = tuple(dict.fromkeys((*top.problems, *same)))  # what stands beside the list is met once per store
         if problems:
             raise ConfigError(problems, file=file)
@@ -88,6 +96,7 @@ class Scenario:
 class _Draft:
     """A store before it is made."""
 
+    provider: str
     seed: str
     every: float
     keep: int
@@ -95,6 +104,11 @@ class _Draft:
     lifetime: float
     faults: tuple[Fault, ...]
     attributes: dict[str, Any]
+
+    @property
+    def address(self) -> tuple[str, str, str]:
+        """By what a request finds the store."""
+        return self.provider, self.attributes["access_key_id"], self.attributes["region"]
 
 
 def _read(section: Section) -> list[_Draft]:
@@ -104,7 +118,12 @@ def _read(section: Section) -> list[_Draft]:
     regions = section.strings("regions", pattern="[a-z0-9-]+", hint=hint, required=section.has("regions"))
     permissions = section.strings("permissions", allowed=_OPERATIONS)
     seed = section.integer("seed", 1, least=0, most=2**63)
+    provider = section.choice("provider", WIRES, default="oss") or "oss"
     attributes = {
+        "wire": WIRES[provider],
+        "uin": section.string("uin", Store.uin, pattern="[0-9]+", hint="the number of the account, all digits"),
+        "appid": section.string("appid", Store.appid, pattern="[0-9]+", hint="the APPID, all digits"),
+        "account_id": section.string("account_id", Store.account_id, pattern="[0-9]{12}", hint="12 digits, in quotes"),
         "access_key_id": credentials.string("access_key_id", DEMO_KEY_ID, pattern=r"[^/,\s]+", hint="a key id"),
         "access_key_secret": credentials.string(
             "access_key_secret", DEMO_KEY_SECRET, pattern=".+", hint="a secret, not empty"
@@ -128,6 +147,7 @@ def _read(section: Section) -> list[_Draft]:
         inner.finish()
     return [
         _Draft(
+            provider=provider,
             seed=f"{seed}:{region}",
             every=every,
             keep=keep,
@@ -146,6 +166,7 @@ def _style(section: Section) -> Style:
         token_first=section.boolean("token_first", default=True),
         empty_last_token=section.boolean("empty_last_token", default=False),
         unknown_elements=section.boolean("unknown_elements", default=False),
+        token_on_last_page=section.boolean("token_on_last_page", default=False),
     )
     section.finish()
     return style

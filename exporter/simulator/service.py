@@ -46,10 +46,10 @@ class Service:
         """The answer to `head`, and how it is delivered."""
         self._count += 1
         request_id = hashlib.sha256(b"%d" % self._count).hexdigest()[:24].upper()
-        store, call, page = self.stores[0], None, 0
+        store, call, page = self._first(head), None, 0
         faults: list[Fault] = []
         try:
-            store = self._store(head)
+            store = self._store(head, store)
             call = store.wire.admit(head, store, store.clock())
             page = call.position.page if call.operation == "ListJobs" else 0
             faults = store.faults.take(call.operation, page)
@@ -70,15 +70,21 @@ class Service:
         )
         return answer, delivery
 
-    def _store(self, head: Head) -> Store:
-        """The store that `head` is for; what belongs to none is refused in the first one's wire, and recorded there."""
+    def _first(self, head: Head) -> Store:
+        """The first store of the signature's service: what belongs to no store is refused there, and recorded."""
+        authorization = head.headers.get("authorization", "")
+        return next((store for store in self.stores if authorization.startswith(store.wire.scheme)), self.stores[0])
+
+    def _store(self, head: Head, first: Store) -> Store:
+        """The store that `head` is for, one of the service of `first`. Raises Refused where there is none."""
+        address = first.wire.address(head)
         known_key = False
         for store in self.stores:
-            address = store.wire.address(head)
-            if address == (store.access_key_id, store.region):
-                return store
-            known_key |= address is not None and address[0] == store.access_key_id
-        raise self.stores[0].wire.stranger(head, known_key=known_key)
+            if address is not None and store.wire is first.wire and store.access_key_id == address[0]:
+                if address[1] in ("", store.region):
+                    return store
+                known_key = True
+        raise first.wire.stranger(head, known_key=known_key)
 
     def _serve(self, store: Store, call: Call, head: Head, request_id: str, faults: list[Fault]) -> Answer:
         spoilt = [fault for fault in faults if fault.kind in ANSWER_FAULTS]

@@ -55,6 +55,12 @@ class Store:
     clock: Callable[[], float] = time.time
     """Unix seconds."""
     wire: Wire = OSS
+    uin: str = "100000000001"
+    """Of the account; COS only."""
+    appid: str = "1250000000"
+    """Of the account; COS only."""
+    account_id: str = "111122223333"
+    """Of the account; S3 only."""
     page_size: int = 1000
     """Jobs on a page at most, whatever is asked for."""
     permissions: set[str] = field(default_factory=lambda: {"ListJobs", "DescribeJob"})

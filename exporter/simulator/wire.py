@@ -77,6 +77,8 @@ class Style:
     """The last page has an empty NextToken; else it has none."""
     unknown_elements: bool = False
     """Elements that no documentation knows stand everywhere."""
+    token_on_last_page: bool = False
+    """COS only: the last page names its last job as the next token, too."""
 
 
 class Refused(Exception):
@@ -96,8 +98,11 @@ class Refused(Exception):
 class Wire(Protocol):
     """One service's way to speak."""
 
+    scheme: str
+    """How the header Authorization begins."""
+
     def address(self, head: Head) -> tuple[str, str] | None:
-        """Key id and region that the signature names; None where it is not of this service."""
+        """Key id and region that the request names; no region where it does not tell, None where nothing is signed."""
 
     def stranger(self, head: Head, *, known_key: bool) -> Refused:
         """The error for a request that belongs to no store; `known_key`: only the region is wrong."""

@@ -1,0 +1,159 @@
+"""Tencent Cloud COS: the batch operations of one account in one region.
+
+Source: https://cloud.tencent.com/document/product/436/38611 (ListJobs, 2025-08), and beside it 436/38609 (DescribeJob,
+2025-09) and 436/7730 (error codes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+from urllib.parse import quote
+
+from exporter import jobxml, serviceerror
+from exporter.endpoint import Endpoint
+from exporter.jobapi import CredentialNames, Request, Response
+from exporter.serviceerror import Meaning
+from exporter.signing import cos
+
+if TYPE_CHECKING:
+    from exporter.errors import ServiceError
+    from exporter.model import Credentials, JobDetail, JobPage
+    from exporter.section import Section
+
+LARGEST_PAGE: Final = 1000
+"""Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
+
+EARLY_SECONDS: Final = 60
+"""A signature holds from so long ago, as in the official package: this machine's clock may be that much ahead."""
+
+LATE_SECONDS: Final = 15 * 60
+"""And for so long from now on. The request is sent at once, so this is how far the clock may be behind: as far as the
+other services allow. What is longer, as the official package has it, only helps who found a signature in some log."""
+
+APPID_HEADER: Final = "x-cos-appid"
+
+_DIGITS: Final = "[0-9]{1,63}"
+
+_DIALECT: Final = jobxml.Dialect(item="member", time=jobxml.iso8601)
+
+_CODES: Final = {
+    "AccessDenied": Meaning(
+        "access_denied",
+        "the credentials lack the permission cos:ListJobs, or uin or appid is another account's; grant it in a CAM "
+        "policy (resource *)",
+    ),
+    "InvalidAccessKeyId": Meaning(
+        "auth",
+        "this secret id does not exist or is disabled, or it is temporary and its token is wrong or missing",
+    ),
+    "SignatureDoesNotMatch": Meaning(
+        "auth", "the signature is wrong: secret_key does not belong to secret_id, or a proxy changes the request"
+    ),
+    "RequestTimeTooSkewed": Meaning("auth", "this machine's clock is wrong; synchronise it (NTP)"),
+    "ExpiredToken": Meaning("auth", "the token has expired; renew the temporary credentials"),
+    "PaymentRequired": Meaning("auth", "the account is overdue; see the console"),
+    "InvalidArgument": Meaning("http_4xx", "the service does not accept the request; check uin, appid and region"),
+    "InvalidRegionName": Meaning("http_4xx", "there is no such region; check region"),
+    "NoSuchJob": Meaning("http_4xx", "there is no such job; finished ones are listed for 90 days"),
+    "MethodNotAllowed": Meaning("http_4xx", "batch operations seem not to be offered in this region"),
+    "NotImplemented": Meaning("http_5xx", "batch operations seem not to be offered in this region"),
+    "SlowDown": Meaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+}
+
+_EXPIRED: Final = b"Request has expired"
+_WHEN_EXPIRED: Final = _CODES | dict.fromkeys(("AccessDenied", ""), _CODES["RequestTimeTooSkewed"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cos:
+    """ListJobs of one region."""
+
+    endpoint: Endpoint
+    appid: str
+    page_size: int = LARGEST_PAGE
+
+    credential_names: ClassVar[CredentialNames] = CredentialNames(
+        key_id="secret_id",
+        secret="secret_key",  # noqa: S106 - the name of a key in the file
+        token="token",  # noqa: S106 - likewise
+        environment=(
+            # Of the names that the vendor's tools have for the token, this is the one of its command line (tccli).
+            ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"),
+            ("COS_SECRET_ID", "COS_SECRET_KEY", "COS_TOKEN"),
+        ),
+    )
+    gone_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
+    repeated_token_ends: ClassVar[bool] = True
+
+    @classmethod
+    def from_section(cls, section: Section, region: str) -> Self:
+        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        uin = section.string("uin", pattern=_DIGITS, hint="the number of the account (UIN), all digits", required=True)
+        appid = section.string("appid", pattern=_DIGITS, hint="the APPID, all digits", required=True)
+        if appid and appid == uin:
+            section.problem("appid", "is the same as uin: the APPID is another number, the end of each bucket's name")
+        return cls(
+            endpoint=Endpoint.from_section(
+                section, "https://{uin}.cos-control.{region}.myqcloud.com", uin=uin or "0", region=region
+            ),
+            appid=appid,
+            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+        )
+
+    def list_jobs(self, token: str | None) -> Request:
+        """The unsigned request for the page that `token` names; None asks for the first page."""
+        query = f"maxResults={self.page_size}"
+        if token is not None:
+            query += f"&nextToken={quote(token, safe='')}"
+        return self._request("ListJobs", "/jobs", query)
+
+    def describe_job(self, job_id: str) -> Request:
+        """The unsigned request for one job."""
+        return self._request("DescribeJob", f"/jobs/{quote(job_id, safe='')}", "")
+
+    def _request(self, operation: str, path: str, query: str) -> Request:
+        headers = {APPID_HEADER: self.appid}
+        return Request(operation, self.endpoint.scheme, self.endpoint.host, path, query, headers=headers)
+
+    def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
+        """`request` with the headers of its signature for the Unix time `now` (seconds)."""
+        headers = dict(request.headers)
+        if credentials.token is not None:
+            headers[cos.TOKEN_HEADER] = credentials.token.reveal()
+        signed = {name: value for name, value in headers.items() if name.startswith("x-cos-")}
+        headers["authorization"] = cos.authorization(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers={"host": request.host, **signed},
+            key_id=credentials.key_id,
+            secret=credentials.secret,
+            times=cos.key_time(int(now) - EARLY_SECONDS, int(now) + LATE_SECONDS),
+        )
+        return replace(request, headers=headers)
+
+    def parse_jobs(self, body: bytes) -> JobPage:
+        """The page in `body`. Raises MalformedResponse.
+
+        Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
+        """
+        page = jobxml.parse_jobs(body, _DIALECT)
+        return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
+
+    @staticmethod
+    def parse_job(body: bytes) -> JobDetail:
+        """The job in `body`. Raises MalformedResponse."""
+        return jobxml.parse_job(body, _DIALECT)
+
+    @staticmethod
+    def error(response: Response, operation: str) -> ServiceError:
+        """What an answer with a status other than 200 means."""
+        # Documented as a code, which it cannot be as it has blanks, and met as the message of AccessDenied.
+        expired = _EXPIRED in response.body
+        return serviceerror.explain(
+            response,
+            operation=operation,
+            codes=_WHEN_EXPIRED if expired else _CODES,
+            request_id_header="x-cos-request-id",
+        )

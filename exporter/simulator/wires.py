@@ -1,0 +1,14 @@
+"""The services that can be simulated. A new one is a wire in a file of its own and a line in `WIRES`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from exporter.simulator.cos import COS
+from exporter.simulator.oss import OSS
+
+if TYPE_CHECKING:
+    from exporter.simulator.wire import Wire
+
+WIRES: Final[dict[str, Wire]] = {"oss": OSS, "cos": COS}
+"""Each wire by the word that names the service in a scenario, as in the configuration."""

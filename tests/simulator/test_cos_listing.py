@@ -1,0 +1,143 @@
+"""The provider, the listing and the store together: no job is lost, none comes twice, wherever the last page ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.endpoint import Endpoint
+from exporter.errors import PaginationError
+from exporter.jobapi import JobPolicy
+from exporter.listing import Pages, list_jobs
+from exporter.model import Credentials, Secret
+from exporter.providers.cos import Cos
+from exporter.simulator import Fault, Store, World, create_app, make_jobs
+from exporter.simulator.plan import Detail
+from exporter.simulator.service import Service
+from exporter.simulator.wire import Head, Style
+from exporter.simulator.wires import WIRES
+from tests.rig import keys, rig, target_at
+from tests.serving import serve
+
+if TYPE_CHECKING:
+    from exporter.jobapi import Request
+    from exporter.model import JobPage
+
+NOW = 1_795_325_400.0
+DOCUMENTED = Style()
+KEYS = Credentials(Store.access_key_id, Secret(Store.access_key_secret))
+
+
+def store_of(count, style=DOCUMENTED):
+    jobs = [job._replace(elapsed_active=None, description=None) for job in make_jobs(count, now=NOW)]
+    return Store(World.fixed(jobs), wire=WIRES["cos"], style=style, clock=lambda: NOW)
+
+
+def listed(store: Store, page_size: int, *, max_pages: int = 1000) -> Pages:
+    """What a listing reads from the store; no socket is between them."""
+    api = Cos(Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com"), Store.appid, page_size)
+    service, pages = Service([store]), Pages()
+
+    async def read(request: Request) -> JobPage:
+        signed = api.sign(request, KEYS, NOW)
+        headers = {**signed.headers, "host": signed.host}
+        answer, _ = service.answer(Head(signed.method, signed.path, signed.query, headers))
+        assert answer.status == 200, answer.body
+        return api.parse_jobs(answer.body)
+
+    asyncio.run(list_jobs(api, read, pages, max_pages=max_pages))
+    return pages
+
+
+sizes = st.tuples(st.integers(0, 30), st.integers(1, 31)) | st.tuples(st.integers(0, 6), st.integers(1, 5)).map(
+    lambda pair: (pair[0] * pair[1], pair[1])  # the last page is full
+)
+styles = st.builds(Style, *[st.booleans()] * 5)
+
+
+@given(sizes, styles)
+@settings(max_examples=300, deadline=None)
+def test_no_job_is_lost_and_none_comes_twice(size, style):
+    """With any number of jobs, page size and form, each job is listed once, in its order, and with a known effort."""
+    count, page_size = size
+    store = store_of(count, style)
+    assert list(listed(store, page_size).jobs.values()) == store.world.listed
+    full, rest = divmod(count, page_size)
+    # Behind a full last page that names a token, only asking tells that there is no more.
+    asks_once_more = style.token_on_last_page and full and not rest
+    assert len(store.requests) == full + bool(rest or not full or asks_once_more)
+
+
+@pytest.mark.parametrize("fault", ["endless", "repeat_token"])
+@pytest.mark.parametrize("count", [6, 7])
+def test_a_service_that_never_ends_is_left(fault, count):
+    """Pages that always name a next one come to an end all the same: by what is not full, or by what is said twice."""
+    store = store_of(count)
+    store.faults.add(Fault(fault))
+    pages = listed(store, 3)
+    assert pages.count <= 4
+    assert list(pages.jobs.values()) == store.world.listed[: len(pages.jobs)]
+
+
+def test_more_pages_than_allowed_are_an_error():
+    """A listing of more full pages than allowed fails, as with every service."""
+    with pytest.raises(PaginationError):
+        listed(store_of(7), 2, max_pages=3)
+    assert listed(store_of(7), 2, max_pages=4).count == 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("flag", [False, True])
+async def test_a_listing_over_real_sockets(flag):
+    """Signature, host and port, token and temporary keys stand on the wire as the store wants them."""
+    store = store_of(30, Style(token_on_last_page=flag))
+    store.security_token = "a+b/c==&;~"
+    with serve(create_app(store)) as url:
+        target = target_at(url, api=_api(url, 10), credentials=keys(token=store.security_token))
+        async with rig(target, now=lambda: NOW) as made:
+            listing = await made.listing()
+    assert listing.error is None
+    assert list(listing.jobs) == store.world.listed
+    assert [seen.status for seen in store.requests] == [200] * (4 if flag else 3)
+
+
+@pytest.mark.anyio
+async def test_jobs_described_over_real_sockets():
+    """Watched jobs are described one by one, whatever their ids hold; one that is gone is none."""
+    store = store_of(2)
+    awkward = store.world.listed[0]._replace(id="a/b%2F?c&d=+;~!", status="Failed")
+    store.world.listed.append(awkward)
+    store.world.details[awkward.id] = Detail("ManifestNotFound", "It is gone.")
+    with serve(create_app(store)) as url:
+        policy = JobPolicy(ids=("none", awkward.id))
+        async with rig(target_at(url, api=_api(url, 10), jobs=policy), now=lambda: NOW) as made:
+            listing = await made.listing()
+    assert listing.error is None
+    assert listing.jobs == (awkward,)
+    detail = listing.details[awkward.id]
+    assert (detail.failure_code, detail.failure_reason) == ("ManifestNotFound", "It is gone.")
+    assert sorted(seen.status for seen in store.requests) == [200, 404]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("seconds", "reason", "says"),
+    [(-901, "auth", "clock"), (-900, None, ""), (60, None, ""), (61, "auth", "clock")],
+)
+async def test_how_far_the_clock_may_be_off(seconds, reason, says):
+    """A clock is right enough from 15 minutes behind to a minute ahead; else the error names the clock."""
+    store = store_of(1)
+    with serve(create_app(store)) as url:
+        async with rig(target_at(url, api=_api(url, 10)), now=lambda: NOW + seconds) as made:
+            listing = await made.listing()
+    assert (listing.error and listing.error.reason) == reason
+    assert says in str(listing.error)
+
+
+def _api(url: str, page_size: int) -> Cos:
+    scheme, _, host = url.partition("://")
+    return Cos(Endpoint(scheme, host), Store.appid, page_size)
