@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.providers.cos import Cos
 from exporter.providers.oss import Oss
+from exporter.providers.s3 import S3
 
 if TYPE_CHECKING:
     from exporter.jobapi import JobApi
@@ -13,5 +14,6 @@ if TYPE_CHECKING:
 PROVIDERS: Final[dict[str, type[JobApi]]] = {
     "oss": Oss,
     "cos": Cos,
+    "s3": S3,
 }
 """Each provider by the word that names it in the configuration and in the label `provider`."""

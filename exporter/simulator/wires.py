@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.simulator.cos import COS
 from exporter.simulator.oss import OSS
+from exporter.simulator.s3 import S3
 
 if TYPE_CHECKING:
     from exporter.simulator.wire import Wire
 
-WIRES: Final[dict[str, Wire]] = {"oss": OSS, "cos": COS}
+WIRES: Final[dict[str, Wire]] = {"oss": OSS, "cos": COS, "s3": S3}
 """Each wire by the word that names the service in a scenario, as in the configuration."""

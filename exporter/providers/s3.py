@@ -1,0 +1,189 @@
+"""Amazon S3 Control: the batch operations (S3 Batch Operations) of one account in one region.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListJobs.html with its DescribeJob, the SDKs' model
+of `s3control` (2018-08-20), and https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (error codes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+from urllib.parse import quote
+
+from exporter import jobxml, serviceerror
+from exporter.endpoint import Endpoint
+from exporter.jobapi import CredentialNames, Request, Response
+from exporter.serviceerror import Meaning
+from exporter.signing import sigv4
+
+if TYPE_CHECKING:
+    from exporter.errors import ServiceError
+    from exporter.model import Credentials, JobDetail, JobPage
+    from exporter.section import Section
+
+LARGEST_PAGE: Final = 1000
+"""Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
+
+ACCOUNT_HEADER: Final = "x-amz-account-id"
+
+_PATH: Final = "/v20180820/jobs"
+
+_DOMAINS: Final = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+}
+"""Where not amazonaws.com: by how the names of the partition's regions begin."""
+
+_DIALECT: Final = jobxml.Dialect(item="member", time=jobxml.iso8601)
+
+_UNKNOWN_KEY: Final = Meaning(
+    "auth",
+    "the service does not know this key; check access_key_id, session_token (where the key is temporary), the "
+    "partition (China, GovCloud) and whether the region is enabled for the account",
+)
+_THROTTLED: Final = Meaning("throttled", "too many requests; scrape less often or lower requests_per_second")
+_UNFIT: Final = Meaning("http_4xx", "the service does not accept the request; check account_id, region and endpoint")
+_GONE: Final = Meaning(
+    "http_4xx", "there is no such job in this account and region; finished ones are gone after 90 days; check jobs.ids"
+)
+
+_CODES: Final = {
+    "AccessDenied": Meaning(
+        "access_denied",
+        "the credentials lack the permission s3:{operation}, or account_id is another account's; grant it in an IAM "
+        "policy",
+    ),
+    "AllAccessDisabled": Meaning(
+        "access_denied", "all access is disabled for the account, as where the region is not enabled; see the console"
+    ),
+    "AccountProblem": Meaning("auth", "there is a problem with the account; see the console"),
+    "NotSignedUp": Meaning("auth", "the account is not signed up for S3; see the console"),
+    "InvalidAccessKeyId": _UNKNOWN_KEY,
+    "InvalidClientTokenId": _UNKNOWN_KEY,
+    "UnrecognizedClientException": _UNKNOWN_KEY,
+    "SignatureDoesNotMatch": Meaning(
+        "auth",
+        "the signature is wrong: secret_access_key does not belong to access_key_id, or a proxy changes the request",
+    ),
+    "AuthorizationHeaderMalformed": Meaning(
+        "auth", "the signature is for another region than the endpoint's; check region and endpoint"
+    ),
+    "RequestTimeTooSkewed": Meaning(
+        "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
+    ),
+    "ExpiredToken": Meaning("auth", "the session token has expired; renew the temporary credentials"),
+    "InvalidToken": Meaning(
+        "auth",
+        "the session token is not valid here; renew the temporary credentials; in an opt-in region, which must be "
+        "enabled for the account, take them from a regional STS endpoint",
+    ),
+    "SlowDown": _THROTTLED,
+    "ThrottlingException": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "BadRequestException": _UNFIT,
+    "InvalidRequest": _UNFIT,
+    "InvalidRequestException": _UNFIT,
+    "InvalidNextTokenException": Meaning(
+        "http_4xx", "the service does not take back a page token that it gave; the next listing starts anew"
+    ),
+    "NoSuchJob": _GONE,
+    "NoSuchJobException": _GONE,
+    "NotFoundException": _GONE,
+    "InternalServiceException": Meaning(
+        "http_5xx", "the service has a fault of its own; see the AWS Health Dashboard if this lasts"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """ListJobs of one account in one region."""
+
+    endpoint: Endpoint
+    region: str
+    account_id: str
+    page_size: int = LARGEST_PAGE
+
+    credential_names: ClassVar[CredentialNames] = CredentialNames(
+        key_id="access_key_id",
+        secret="secret_access_key",  # noqa: S106 - the name of a key in the file
+        token="session_token",  # noqa: S106 - likewise
+        environment=(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),),
+    )
+    gone_codes: ClassVar[frozenset[str]] = frozenset(code for code, meaning in _CODES.items() if meaning is _GONE)
+    repeated_token_ends: ClassVar[bool] = False
+
+    @classmethod
+    def from_section(cls, section: Section, region: str) -> Self:
+        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        hint = "the 12 digits of the AWS account, in quotes"
+        account_id = section.string("account_id", pattern="[0-9]{12}", hint=hint, required=True)
+        domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
+        return cls(
+            endpoint=Endpoint.from_section(
+                section,
+                f"https://{{account_id}}.s3-control.{{region}}.{domain}",
+                account_id=account_id or "0",  # without one, nothing is wrong with the endpoint
+                region=region,
+            ),
+            region=region,
+            account_id=account_id,
+            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+        )
+
+    def list_jobs(self, token: str | None) -> Request:
+        """The unsigned request for the page that `token` names; None asks for the first page."""
+        query = f"maxResults={self.page_size}"
+        if token is not None:
+            query += f"&nextToken={quote(token, safe='')}"
+        return self._request("ListJobs", _PATH, query)
+
+    def describe_job(self, job_id: str) -> Request:
+        """The unsigned request for one job."""
+        return self._request("DescribeJob", f"{_PATH}/{quote(job_id, safe='')}", "")
+
+    def _request(self, operation: str, path: str, query: str) -> Request:
+        headers = {ACCOUNT_HEADER: self.account_id}
+        return Request(operation, self.endpoint.scheme, self.endpoint.host, path, query, headers=headers)
+
+    def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
+        """`request` with the headers of signature V4 for the Unix time `now` (seconds)."""
+        headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+        headers[sigv4.DATE_HEADER] = datetime.fromtimestamp(now, UTC).strftime(sigv4.DATE_FORMAT)
+        headers[sigv4.CONTENT_HEADER] = sigv4.EMPTY_PAYLOAD
+        if credentials.token is not None:
+            headers[sigv4.TOKEN_HEADER] = credentials.token.reveal()
+        headers["authorization"] = sigv4.authorization(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers={"host": request.host, **headers},
+            region=self.region,
+            key_id=credentials.key_id,
+            secret=credentials.secret,
+        )
+        return replace(request, headers=headers)
+
+    @staticmethod
+    def parse_jobs(body: bytes) -> JobPage:
+        """The page in `body`. Raises MalformedResponse."""
+        return jobxml.parse_jobs(body, _DIALECT)
+
+    @staticmethod
+    def parse_job(body: bytes) -> JobDetail:
+        """The job in `body`. Raises MalformedResponse."""
+        return jobxml.parse_job(body, _DIALECT)
+
+    @staticmethod
+    def error(response: Response, operation: str) -> ServiceError:
+        """What an answer with a status other than 200 means."""
+        return serviceerror.explain(
+            response,
+            operation=operation,
+            codes=_CODES,
+            request_id_header="x-amz-request-id",
+            extended_id_header="x-amz-id-2",
+        )
