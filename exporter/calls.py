@@ -8,6 +8,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ListingError, ServiceError
@@ -75,7 +76,8 @@ class Caller:
     async def _attempt(self, target: Target, request: Request) -> bytes:
         pace = self._paces.setdefault((target.provider, target.account), Pace(target.requests_per_second))
         await asyncio.sleep(pace.wait(time.monotonic()))
-        credentials = await target.credentials.get()
+        fetch = partial(self.transport.fetch, proxy_url=target.connection.proxy_url)
+        credentials = await target.credentials.get(fetch)
         signed = target.api.sign(request, credentials, self.now())
         start = time.monotonic()
         try:

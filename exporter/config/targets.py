@@ -54,7 +54,13 @@ def _account(own: Section, defaults: Section, environment: Mapping[str, str]) ->
     if not provider:
         own.problems += _agreed(section)
         return []
-    source = credentials.from_section(keys, PROVIDERS[provider].credential_names, environment)
+    source = credentials.from_section(
+        keys,
+        PROVIDERS[provider].credential_names,
+        environment,
+        provider=provider,
+        account=f"{provider}/{account}",
+    )
     found = _targets(section, provider, account, source)
     return found if account else []
 
@@ -64,7 +70,7 @@ def _agreed(section: Section) -> list[Problem]:
     readings: list[tuple[Section, dict[str, Problem]]] = []
     for provider, api in PROVIDERS.items():
         reading = section.apart()
-        unset = credentials.from_section(Section({}, "", []), api.credential_names, {})
+        unset = credentials.from_section(Section({}, "", []), api.credential_names, {}, provider=provider)
         _targets(reading, provider, "", unset)
         readings.append((reading, {problem.path: problem for problem in reversed(reading.problems)}))
     agreed = []

@@ -4,35 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exporter.credentials import alibaba, sdk, tencent
+from exporter.credentials.chain import Default
 from exporter.credentials.environment import Environment
 from exporter.credentials.static import FILE, Static
+from exporter.credentials.temporary import Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from exporter.credentials.temporary import Issuer
     from exporter.jobapi import CredentialNames, CredentialSource
     from exporter.section import Section
 
-SOURCES: Final[dict[str, Callable[[Section, CredentialNames, Mapping[str, str]], CredentialSource]]] = {
-    "default": Environment.from_section,
-    "environment": Environment.from_section,
-    "static": Static.from_section,
+SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
+    "oss": {"oidc": alibaba.Oidc, "metadata": alibaba.Metadata, "sdk": lambda _: sdk.Sdk(sdk.Alibaba())},
+    "cos": {"oidc": tencent.Oidc, "metadata": lambda _: tencent.Metadata(), "sdk": lambda _: sdk.Sdk(sdk.Tencent())},
+    "s3": {"sdk": lambda _: sdk.Sdk(sdk.Aws())},
 }
-"""Each source by the word that names it in the configuration."""
+"""Who issues keys, by provider and by the source's word in the configuration; each is made with the environment.
+
+The sources `static`, `environment` and `default` stand beside, for every provider.
+"""
+
+_ORDER: Final = ("sdk", "environment", "oidc", "metadata")
+"""Of the source `default`."""
 
 
-def from_section(section: Section, names: CredentialNames, environment: Mapping[str, str]) -> CredentialSource:
+def from_section(
+    section: Section,
+    names: CredentialNames,
+    environment: Mapping[str, str],
+    *,
+    provider: str,
+    account: str = "",
+) -> CredentialSource:
     """The source that an account's `credentials` describe; what is wrong with them joins the section's problems.
 
-    No key is looked for yet: that happens at each use. `environment` is read then.
+    No key is looked for yet: that happens at each use. `environment` is read then. `account` is for the log.
     """
-    source = section.choice("source", SOURCES, "default")
-    if not source:  # which keys belong there is not known then
-        return Environment.from_section(section, names, environment)
-    found = SOURCES[source](section, names, environment)
-    if source != "static":
+    issuers = SOURCES.get(provider, {})
+    word = section.choice("source", ("default", "environment", "static", *issuers), "default")
+    if not word:  # which keys belong there is not known then
+        return Environment(names.environment, environment)
+    if word == "static":
+        source: CredentialSource = Static.from_section(section, names)
+    else:
         for key in (names.key_id, names.secret, names.token):
             section.refuse(key, "needs source: static")
             section.refuse(key + FILE, "needs source: static")
+        made = {name: make(environment) for name, make in issuers.items()}
+        found: dict[str, CredentialSource] = {"environment": Environment(names.environment, environment)}
+        found |= {name: Temporary(name, issuer, account=account) for name, issuer in made.items()}
+        source = Default(tuple(found[name] for name in _ORDER if name in found)) if word == "default" else found[word]
+        issuer = made.get(word)
+        if isinstance(issuer, sdk.Sdk) and (missing := issuer.lacking()):
+            section.problem("source", missing)
     section.finish(discreet=True)
-    return found
+    return source

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from exporter.credentials import characters
+from exporter.credentials.chain import NotSetUp
 from exporter.errors import CredentialsError
 from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.jobapi import CredentialNames
-    from exporter.section import Section
+    from exporter.jobapi import Fetch
 
 
 class Environment:
@@ -28,12 +28,7 @@ class Environment:
         self._families = families
         self._environment = environment
 
-    @classmethod
-    def from_section(cls, _section: Section, names: CredentialNames, environment: Mapping[str, str]) -> Self:
-        """This source has no settings."""
-        return cls(names.environment, environment)
-
-    async def get(self) -> Credentials:
+    async def get(self, _fetch: Fetch) -> Credentials:
         """The keys that are set now. Raises CredentialsError."""
         for family in self._families:
             key_id, secret, token = values = [self._environment.get(name, "") for name in family]
@@ -50,7 +45,12 @@ class Environment:
                     raise CredentialsError(f"{name} in the environment {wrong}", reason="config")
             return Credentials(key_id, Secret(secret), Secret(token) if token else None)
         wanted = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._families)
-        raise CredentialsError(
-            f"there are no keys in the environment: set {wanted}; or write credentials into the configuration",
-            reason="config",
-        )
+        raise NotSetUp(f"there are no keys in the environment: set {wanted}", reason="config")
+
+
+def required(environment: Mapping[str, str], *names: str) -> list[str]:
+    """The values of the variables `names`. Raises NotSetUp where one of them is not set, or empty."""
+    missing = [name for name in names if not environment.get(name)]
+    if missing:
+        raise NotSetUp(f"not in the environment: {', '.join(missing)}", reason="config")
+    return [environment[name] for name in names]

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from exporter.credentials import characters
-from exporter.errors import CredentialsError
+from exporter.credentials import characters, files
 from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from exporter.jobapi import CredentialNames
+    from exporter.jobapi import CredentialNames, Fetch
     from exporter.section import Section
 
 FILE: Final = "_file"
 """With it, a key names the file that holds its value."""
-LARGEST_FILE: Final = 64 * 1024
-"""Bytes; the longest tokens have a few thousand."""
 
 
 class Static:
@@ -33,7 +27,7 @@ class Static:
         self._parts = tuple(part for part in (key_id, secret, token) if part is not None)
 
     @classmethod
-    def from_section(cls, section: Section, names: CredentialNames, _environment: Mapping[str, str]) -> Self:
+    def from_section(cls, section: Section, names: CredentialNames) -> Self:
         """The settings of this source; files are not read yet."""
         return cls(
             _part(section, names.key_id) or Secret(""),
@@ -41,10 +35,11 @@ class Static:
             _part(section, names.token, required=False),
         )
 
-    async def get(self) -> Credentials:
+    async def get(self, _fetch: Fetch) -> Credentials:
         """The keys, as they stand in the files now. Raises CredentialsError."""
         key_id, secret, *token = [
-            await asyncio.to_thread(_contents, part) if isinstance(part, Path) else part for part in self._parts
+            Secret(await asyncio.to_thread(files.contents, part)) if isinstance(part, Path) else part
+            for part in self._parts
         ]
         return Credentials(key_id.reveal(), secret, token[0] if token else None)
 
@@ -65,23 +60,3 @@ def _part(section: Section, key: str, *, required: bool = True) -> Secret | Path
     elif required:
         section.problem(key, f"is required, here or in the file that {twin} names")
     return None
-
-
-def _contents(path: Path) -> Secret:
-    """What the file holds, without the line end at its end. Raises CredentialsError."""
-    try:
-        # Opening a pipe would wait for a writer.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CredentialsError(f"{path} is not a file", reason="config")
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise CredentialsError(f"{path} cannot be read: {error.strerror}", reason="config") from None
-    if len(content) > LARGEST_FILE:
-        raise CredentialsError(f"{path} is longer than {LARGEST_FILE} bytes: it is not a key", reason="config")
-    # As Latin-1, every byte is a character: what is none of ASCII is told as such.
-    key = content.decode("latin-1").rstrip("\r\n")
-    wrong = characters.wrong(key)
-    if wrong:
-        raise CredentialsError(f"{path} {wrong}", reason="config")
-    return Secret(key)

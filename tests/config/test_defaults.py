@@ -75,7 +75,7 @@ def test_an_account_of_an_unknown_provider_is_checked(problems):
     """Where the provider is unknown, the keys that any provider has are checked all the same."""
     text = "accounts: [{provider: os, account: a/b, timeout: 3, tiemout: 3s, page_size: 9, credentials: {any: thing}}]"
     assert problems(text=text) == [
-        "accounts[0].provider: must be oss, not 'os'",
+        "accounts[0].provider: must be one of cos, oss, s3, not 'os'",
         "accounts[0].account: must be 1 to 128 characters, without a slash, and no blank at either end",
         "accounts[0].regions: is required: a list, each a region such as cn-hangzhou, without oss-",
         "accounts[0].timeout: must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 3",

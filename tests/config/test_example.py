@@ -31,7 +31,7 @@ def settings(text):
     return [
         {
             **{field.name: getattr(target, field.name) for field in fields(target)},
-            "credentials": (type(target.credentials), vars(target.credentials)),
+            "credentials": (type(target.credentials), target.credentials.name),
         }
         for target in parse(text.encode(), file="config.yaml", environment={}).targets
     ]

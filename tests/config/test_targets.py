@@ -37,7 +37,7 @@ def test_the_smallest_file_gives_the_defaults(targets):
     [target] = targets()
     documented = {field.name: field.default for field in fields(Target) if field.default is not MISSING}
     assert {name: getattr(target, name) for name in documented} == documented
-    assert target.credentials.name == "environment"
+    assert target.credentials.name == "default"
     assert "max-keys=1000" in target.api.list_jobs(None).query
 
 

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 
 from exporter import credentials
+from exporter.credentials.temporary import Temporary
 from exporter.jobapi import CredentialNames
 from exporter.section import Section
+from exporter.transport import Transport
+from tests.credentials.clouds import TOKEN
+from tests.serving import serve
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 NAMES = CredentialNames(
     key_id="id",
@@ -18,9 +28,88 @@ NAMES = CredentialNames(
 def read():
     """The source that a mapping describes, and the problems with it, one string for each."""
 
-    def from_mapping(mapping, environment=None, *, directory=""):
+    def from_mapping(mapping, environment=None, *, directory="", provider="oss"):
         section = Section(mapping, "credentials", [], directory=directory)
-        source = credentials.from_section(section, NAMES, environment or {})
+        source = credentials.from_section(section, NAMES, environment or {}, provider=provider, account="oss/prod")
         return source, [str(problem) for problem in section.problems]
 
     return from_mapping
+
+
+async def offline(request, **bounds):
+    """How a source asks that must not ask."""
+    raise AssertionError(f"{request.url} was asked: {bounds}")
+
+
+@pytest.fixture
+async def fetch():
+    """How sources ask over HTTP, as the exporter's own transport does it."""
+    async with Transport() as transport:
+        yield transport.fetch
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    """The token of the service account."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    return file
+
+
+@pytest.fixture
+def environment(token_file):
+    """What the webhooks of the clouds put into a pod."""
+    return {
+        "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::113511544585:role/exporter",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::113511544585:oidc-provider/ack-rrsa-c1",
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(token_file),
+        "TKE_REGION": "ap-guangzhou",
+        "TKE_PROVIDER_ID": "cls-1",
+        "TKE_WEB_IDENTITY_TOKEN_FILE": str(token_file),
+        "TKE_ROLE_ARN": "qcs::cam::uin/798950673:roleName/exporter",
+    }
+
+
+class Clock:
+    """The time of day, which tests can put forward or back by `offset` seconds."""
+
+    offset = 0.0
+
+    def __call__(self):
+        return time.time() + self.offset
+
+
+@pytest.fixture
+def clock():
+    """The clock that sources see."""
+    return Clock()
+
+
+class Street:
+    """An address at which one cloud after the other lives: an ASGI application for the whole run."""
+
+    cloud: ASGIApp
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            await self.cloud(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def street():
+    """The street, and its base URL."""
+    made = Street()
+    with serve(made) as url:
+        yield made, url
+
+
+@pytest.fixture
+def temporary(street, environment, clock):
+    """Lets a cloud live in the street, and gives the source that asks it."""
+    made, url = street
+
+    def make(cloud):
+        made.cloud = cloud
+        return Temporary("testing", cloud.issuer(url, environment), account="oss/prod", now=clock)
+
+    return make

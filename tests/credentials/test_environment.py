@@ -4,11 +4,9 @@ import pytest
 
 from exporter.errors import CredentialsError
 from exporter.model import Credentials, Secret
+from tests.credentials.conftest import offline
 
-NONE = (
-    "there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET; "
-    "or write credentials into the configuration"
-)
+NONE = "there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET"
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +30,7 @@ def source(read):
 )
 async def test_the_first_family_that_is_set(source, environment, found):
     """The keys of the first family of which a variable is set are taken; an empty variable is not set."""
-    assert await source(environment).get() == found
+    assert await source(environment).get(offline) == found
 
 
 @pytest.mark.parametrize(
@@ -53,7 +51,7 @@ async def test_the_first_family_that_is_set(source, environment, found):
 async def test_what_is_missing_is_named(source, environment, message):
     """A family that is not whole is an error that names the missing variables, and so is an environment without any."""
     with pytest.raises(CredentialsError) as caught:
-        await source(environment).get()
+        await source(environment).get(offline)
     assert (str(caught.value), caught.value.reason) == (message, "config")
 
 
@@ -63,7 +61,7 @@ async def test_a_key_that_cannot_be_sent(source, name, end):
     """A key with a character that no HTTP header takes is an error that names the variable and not the value."""
     environment = {"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t", name: f"hunter2{end}"}
     with pytest.raises(CredentialsError, match=f"^{name} in the environment holds a character") as caught:
-        await source(environment).get()
+        await source(environment).get(offline)
     assert "hunter2" not in str(caught.value)
     assert caught.value.reason == "config"
 
@@ -72,9 +70,9 @@ async def test_the_environment_is_read_at_each_use(source):
     """Keys that change in the mapping are used at the next call."""
     environment = {"A_ID": "i", "A_SECRET": "old"}
     found = source(environment)
-    assert (await found.get()).secret == Secret("old")
+    assert (await found.get(offline)).secret == Secret("old")
     environment["A_SECRET"] = "new"
-    assert (await found.get()).secret == Secret("new")
+    assert (await found.get(offline)).secret == Secret("new")
 
 
 async def test_nothing_is_shown(source):

@@ -1,47 +1,70 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from exporter.credentials import SOURCES
+from exporter.credentials import SOURCES, sdk
 from exporter.model import Credentials, Secret
+from tests.credentials.conftest import offline
+
+EVERYWHERE = {"default", "environment", "static"}
+
+
+@pytest.mark.parametrize("provider", [*SOURCES, "other"])
+def test_sources_by_name(read, provider):
+    """The word in the configuration decides where keys come from; without one it is the default."""
+    for word in {*EVERYWHERE, *SOURCES.get(provider, ())} - {"static"}:
+        source, problems = read({"source": word}, provider=provider)
+        assert (source.name, source.expires, problems) == (word, None, [])
+    assert read({}, provider=provider)[0].name == "default"
+    source, problems = read({"source": "static", "id": "i", "secret": "s"}, provider=provider)
+    assert (source.name, source.expires, problems) == ("static", None, [])
 
 
 @pytest.mark.parametrize(
-    ("mapping", "name"),
+    ("provider", "order"),
     [
-        ({}, "environment"),
-        ({"source": "default"}, "environment"),
-        ({"source": "environment"}, "environment"),
-        ({"source": "static", "id": "i", "secret": "s"}, "static"),
+        ("oss", ["sdk", "environment", "oidc", "metadata"]),
+        ("cos", ["sdk", "environment", "oidc", "metadata"]),
+        ("s3", ["sdk", "environment"]),
+        ("other", ["environment"]),
     ],
-    ids=["none named", "default", "environment", "static"],
 )
-def test_sources_by_name(read, mapping, name):
-    """The word in the configuration decides where keys come from; without one it is the default, the environment."""
-    found, problems = read(mapping)
-    assert (found.name, found.expires, problems) == (name, None, [])
+def test_the_order_of_the_default(read, provider, order):
+    """The default asks the vendor's package first, then what is built in; for a provider, what there is for it."""
+    source, _ = read({}, provider=provider)
+    assert [one.name for one in source._sources] == order
 
 
 @pytest.mark.anyio
-async def test_the_default_source(read):
-    """The default source finds the keys of the environment."""
-    found, _ = read({}, {"B_ID": "j", "B_SECRET": "u"})
-    assert await found.get() == Credentials("j", Secret("u"))
+async def test_the_environment_of_a_provider_without_more(read):
+    """For any provider, the default finds the keys of the environment."""
+    found, _ = read({}, {"B_ID": "j", "B_SECRET": "u"}, provider="other")
+    assert await found.get(offline) == Credentials("j", Secret("u"))
+    assert found.name == "environment"
 
 
-@pytest.mark.parametrize("mapping", [{}, {"source": "default"}, {"source": "environment"}], ids=str)
-@pytest.mark.parametrize("key", ["id", "secret", "token", "id_file", "secret_file", "token_file"])
-def test_keys_need_the_static_source(read, mapping, key):
+@pytest.mark.parametrize("word", ["default", "environment", "oidc", "metadata", "sdk"])
+def test_keys_need_the_static_source(read, word):
     """A key that another source would not read is told, with the source that reads it."""
-    assert read({**mapping, key: "hunter2"})[1] == [f"credentials.{key}: needs source: static"]
+    for key in ("id", "secret", "token", "id_file", "secret_file", "token_file"):
+        assert read({"source": word, key: "hunter2"})[1] == [f"credentials.{key}: needs source: static"]
 
 
-def test_an_unknown_source(read):
-    """A source that there is not is told with those that there are, and no more is asked of it."""
-    known = ", ".join(sorted(SOURCES))
-    assert read({"source": "vault", "secret": "hunter2", "path": "kv/oss"})[1] == [
-        f"credentials.source: must be one of {known}, not 'vault'"
-    ]
+@pytest.mark.parametrize(
+    ("provider", "word", "known"),
+    [
+        ("oss", "vault", "default, environment, metadata, oidc, sdk, static"),
+        ("s3", "oidc", "default, environment, sdk, static"),
+        ("other", "sdk", "default, environment, static"),
+    ],
+)
+def test_an_unknown_source(read, provider, word, known):
+    """A source that there is not for a provider is told with those that there are, and no more is asked of it."""
+    mapping = {"source": word, "secret": "hunter2", "path": "kv/oss"}
+    assert read(mapping, provider=provider)[1] == [f"credentials.source: must be one of {known}, not '{word}'"]
 
 
 def test_a_secret_that_lost_its_key(read):
@@ -50,3 +73,30 @@ def test_a_secret_that_lost_its_key(read):
     assert len(problems) == 1
     assert problems[0].startswith("credentials: holds a key that is not known")
     assert "hunter2" not in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("provider", "package", "extra"),
+    [("oss", sdk.Alibaba, "alibaba"), ("cos", sdk.Tencent, "tencent"), ("s3", sdk.Aws, "aws")],
+)
+def test_a_package_that_is_not_installed(read, monkeypatch, provider, package, extra):
+    """Where the vendor's package is asked for but not installed, the configuration is wrong, and the extra is named."""
+    monkeypatch.setattr(package, "module", "no_such_package")
+    assert read({"source": "sdk"}, provider=provider)[1] == [
+        f"credentials.source: needs the package no_such_package: pip install 'batchops-exporter[{extra}]'"
+    ]
+    assert read({}, provider=provider)[1] == []
+
+
+def test_no_package_is_imported_unasked():
+    """The program imports no vendor's package before one is asked for keys; a source over one does not either."""
+    program = """if True:
+        import sys
+        import exporter.cli
+        from exporter import config
+        text = "accounts: [{provider: oss, account: a, regions: [r], credentials: {source: sdk}}]"
+        assert config.parse(text.encode(), file="", environment={}).targets
+        print([name for name in ("alibabacloud_credentials", "tencentcloud", "botocore") if name in sys.modules])
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -7,6 +7,7 @@ import pytest
 from exporter.credentials import characters
 from exporter.errors import CredentialsError
 from exporter.model import Credentials, Secret
+from tests.credentials.conftest import offline
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ async def test_literals(read):
     """Keys that stand in the configuration are used as they are."""
     found, problems = read({"source": "static", "id": "i", "secret": "s", "token": "t"})
     assert not problems
-    assert await found.get() == Credentials("i", Secret("s"), Secret("t"))
+    assert await found.get(offline) == Credentials("i", Secret("s"), Secret("t"))
 
 
 async def test_files(read, tmp_path):
@@ -34,7 +35,7 @@ async def test_files(read, tmp_path):
     mapping = {"source": "static", "id_file": "id", "secret_file": "secret", "token_file": str(tmp_path / "token")}
     found, problems = read(mapping, directory=str(tmp_path))
     assert not problems
-    assert await found.get() == Credentials("id-value", Secret("secret-value"), Secret("token-value"))
+    assert await found.get(offline) == Credentials("id-value", Secret("secret-value"), Secret("token-value"))
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"], ids=repr)
@@ -42,7 +43,7 @@ async def test_the_line_end_does_not_count(source, end):
     """A file may end its line, as editors and echo do."""
     found, file = source
     file.write_bytes(b"hunter2" + end.encode())
-    assert (await found.get()).secret == Secret("hunter2")
+    assert (await found.get(offline)).secret == Secret("hunter2")
 
 
 async def test_a_rotated_secret_is_picked_up(source):
@@ -50,29 +51,29 @@ async def test_a_rotated_secret_is_picked_up(source):
     found, file = source
     file.write_text("secret-1")
     os.utime(file, ns=(1, 1))
-    assert (await found.get()).secret == Secret("secret-1")
+    assert (await found.get(offline)).secret == Secret("secret-1")
     file.write_text("secret-2")
     os.utime(file, ns=(1, 1))
-    assert (await found.get()).secret == Secret("secret-2")
+    assert (await found.get(offline)).secret == Secret("secret-2")
     other = file.with_name("other")
     other.write_text("secret-3")
     other.replace(file)
-    assert (await found.get()).secret == Secret("secret-3")
+    assert (await found.get(offline)).secret == Secret("secret-3")
     file.unlink()
     other.write_text("secret-4")
     file.symlink_to(other)
-    assert (await found.get()).secret == Secret("secret-4")
+    assert (await found.get(offline)).secret == Secret("secret-4")
 
 
 async def test_a_missing_file_may_come_later(source):
     """A missing file is an error at use only, and is forgotten when the file is there."""
     found, file = source
     with pytest.raises(CredentialsError) as caught:
-        await found.get()
+        await found.get(offline)
     assert str(caught.value) == f"{file} cannot be read: No such file or directory"
     assert caught.value.reason == "config"
     file.write_text("hunter2")
-    assert (await found.get()).secret == Secret("hunter2")
+    assert (await found.get(offline)).secret == Secret("hunter2")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ async def test_a_file_that_holds_no_key(source, content, message):
     found, file = source
     file.write_bytes(content)
     with pytest.raises(CredentialsError) as caught:
-        await found.get()
+        await found.get(offline)
     assert str(caught.value).startswith(f"{file} {message}")
     assert "hunter" not in str(caught.value)
     assert caught.value.reason == "config"
@@ -105,7 +106,7 @@ async def test_the_longest_file(source):
     """A file of just the largest size is read."""
     found, file = source
     file.write_bytes(b"x" * 64 * 1024)
-    assert (await found.get()).secret == Secret("x" * 65536)
+    assert (await found.get(offline)).secret == Secret("x" * 65536)
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
@@ -114,7 +115,7 @@ async def test_what_is_no_file(source, make):
     found, file = source
     make(file)
     with pytest.raises(CredentialsError, match="is not a file"):
-        await found.get()
+        await found.get(offline)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,174 @@
+"""Temporary keys of Alibaba Cloud: the role of a Kubernetes service account (RRSA), and the role of an ECS instance.
+
+The variables, their order and the fall back to the metadata service's first version are those of the vendor's own
+package alibabacloud-credentials 1.0.12.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit
+
+from exporter.credentials import characters, files, issued, metadata
+from exporter.credentials.chain import NotSetUp
+from exporter.credentials.environment import required
+from exporter.errors import CredentialsError, ListingError
+from exporter.jobapi import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.credentials.issued import Issued
+    from exporter.jobapi import Fetch, Response
+
+STS_SECONDS: Final = 5.0
+"""For the whole answer of the Security Token Service; less than a scrape has, so that it can tell what it waits for."""
+
+KEYS_SECONDS: Final = 3600
+"""What is asked for, and the longest time that every role allows."""
+
+METADATA: Final = "http://100.100.100.200"
+"""Source: https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata"""
+
+METADATA_TOKEN_SECONDS: Final = 21600
+"""The longest that the metadata service takes."""
+
+_NAMES: Final = issued.Names("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Oidc:
+    """RRSA: the service account's token buys keys of a role. The token's file is read again each time.
+
+    `endpoint` is the base URL of STS; where it is empty, the one of the region that the environment names.
+    Source: https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerolewithoidc
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, endpoint: str = "") -> None:
+        self._environment = environment
+        self._endpoint = endpoint
+
+    async def issue(self, fetch: Fetch, now: float) -> Issued:
+        """New keys of the role. Raises ListingError."""
+        names = ("ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE")
+        role, provider, file = required(self._environment, *names)
+        scheme, _, host = (self._endpoint or self._regional()).partition("://")
+        who = "AssumeRoleWithOIDC"
+        moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"Action": who, "Version": "2015-04-01", "Format": "JSON", "Timestamp": moment}
+        # The token goes into the body, as a URL may be written into a log on its way.
+        form = {
+            "RoleArn": role,
+            "OIDCProviderArn": provider,
+            "OIDCToken": await asyncio.to_thread(files.contents, Path(file)),
+            "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or "batchops-exporter",
+            "DurationSeconds": str(KEYS_SECONDS),
+        }
+        request = Request(
+            who,
+            scheme,
+            host,
+            "/",
+            urlencode(query),
+            method="POST",
+            headers={"content-type": _FORM},
+            body=urlencode(form).encode(),
+        )
+        response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=STS_SECONDS, direct=False)
+        if response.status != HTTPStatus.OK:
+            raise _refused(who, response)
+        found = issued.document(response, who).get("Credentials")
+        if not isinstance(found, dict):
+            raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
+        return issued.keys(found, _NAMES, response, who=who, now=now)
+
+    def _regional(self) -> str:
+        region = self._environment.get("ALIBABA_CLOUD_STS_REGION", "")
+        if not region:
+            return "https://sts.aliyuncs.com"
+        if not re.fullmatch(r"[a-z0-9-]+", region):
+            raise CredentialsError("ALIBABA_CLOUD_STS_REGION in the environment is no region", reason="config")
+        inside = _is_true(self._environment, "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED")
+        return f"https://sts{'-vpc' if inside else ''}.{region}.aliyuncs.com"
+
+
+def _refused(who: str, response: Response) -> CredentialsError:
+    try:
+        told = issued.document(response, who)
+    except CredentialsError:
+        told = {}
+    advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
+    return issued.refusal(who, response.status, advice, code=told.get("Code"), request_id=told.get("RequestId"))
+
+
+class Metadata:
+    """The RAM role of the ECS instance; or, where ALIBABA_CLOUD_CREDENTIALS_URI is set, the keys that stand there."""
+
+    def __init__(self, environment: Mapping[str, str], *, endpoint: str = METADATA) -> None:
+        self._environment = environment
+        self._endpoint = endpoint
+
+    async def issue(self, fetch: Fetch, now: float) -> Issued:
+        """The keys of the role. Raises ListingError."""
+        uri = self._environment.get("ALIBABA_CLOUD_CREDENTIALS_URI")
+        if uri:
+            return await _from_uri(uri, fetch, now)
+        if _is_true(self._environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+            raise NotSetUp("switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED", reason="config")
+        token = await self._token(fetch)
+        headers = {"x-aliyun-ecs-metadata-token": token} if token else {}
+        return await metadata.role_keys(
+            lambda path: metadata.ask(fetch, self._endpoint, path, headers=headers),
+            "/latest/meta-data/ram/security-credentials/",
+            _NAMES,
+            now=now,
+            role=self._environment.get("ALIBABA_CLOUD_ECS_METADATA", ""),
+        )
+
+    async def _token(self, fetch: Fetch) -> str:
+        """What version 2 asks to see with each request; empty where version 1 will do.
+
+        Whatever goes wrong means version 1, unless the environment forbids that: it may be that only the answer to
+        this one request cannot reach a container.
+        """
+        try:
+            response = await metadata.ask(
+                fetch,
+                self._endpoint,
+                "/latest/api/token",
+                method="PUT",
+                headers={"x-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)},
+            )
+            token = response.body.decode("latin-1")
+            if response.status != HTTPStatus.OK or characters.wrong(token):
+                raise issued.refusal(metadata.WHO, response.status, "it gives no token of version 2")
+        except ListingError:
+            if _is_true(self._environment, "ALIBABA_CLOUD_IMDSV1_DISABLED"):
+                raise
+            return ""
+        return token
+
+
+async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
+    who = "the credentials URI"
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable or characters.wrong(uri):
+        raise CredentialsError("ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host", reason="config")
+    request = Request("CredentialsUri", parts.scheme, parts.netloc, parts.path or "/", parts.query)
+    response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=metadata.SECONDS, direct=True)
+    if response.status != HTTPStatus.OK:
+        raise issued.refusal(who, response.status, "it gives no keys")
+    return metadata.successful(response, _NAMES, who=who, now=now)
+
+
+def _is_true(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() == "true"

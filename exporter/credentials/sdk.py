@@ -1,0 +1,239 @@
+"""Keys from the vendor's own package, with all that it knows: profiles, assumed roles, single sign-on.
+
+The packages are optional, block, bring threads and loggers of their own, and may wait for minutes. So a package is
+imported when its keys are asked for and not before, runs in a thread of its own, is given up after `SECONDS`, and logs
+nothing: its lines may hold what it sends, and what it raises is told here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import re
+from concurrent.futures import Future
+from importlib.util import find_spec
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from exporter.credentials import characters
+from exporter.credentials.chain import NotSetUp
+from exporter.credentials.issued import Issued
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from exporter.errors import Reason
+    from exporter.jobapi import Fetch
+
+SECONDS: Final = 8.0
+"""For a package to give keys; then it is told as too slow, and what it gives later counts at the next use."""
+
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+class Package(Protocol):
+    """A vendor's package."""
+
+    extra: str
+    """The extra of this distribution that installs it."""
+    module: str
+    """What it is imported as, at the top."""
+
+    def keys(self) -> Credentials:
+        """Its keys. It blocks. Raises CredentialsError, and whatever the package raises."""
+
+
+class Sdk:
+    """Issues the keys of a package, which renews them by itself."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        self._answer: Future[Credentials | BaseException] | None = None
+
+    def lacking(self) -> str:
+        """How to get the package where it is not installed; empty where it is. It is not imported."""
+        if find_spec(self._package.module):
+            return ""
+        return f"needs the package {self._package.module}: pip install 'batchops-exporter[{self._package.extra}]'"
+
+    async def issue(self, _fetch: Fetch, now: float) -> Issued:
+        """The keys that the package gives now. Raises CredentialsError."""
+        if missing := self.lacking():
+            raise NotSetUp(missing, reason="config")
+        answer = self._answer = self._answer or _in_a_thread(self._package.keys)
+        waiting = asyncio.wrap_future(answer)
+        await asyncio.wait({waiting}, timeout=SECONDS)
+        if not answer.done():
+            waiting.cancel()  # the waiting, not what runs
+            raise CredentialsError(f"{self._package.module} gave no keys within {SECONDS:g} s", reason="timeout")
+        self._answer = None
+        outcome = answer.result()
+        if isinstance(outcome, CredentialsError):
+            raise outcome
+        if isinstance(outcome, BaseException):
+            raise _failure(self._package.module, outcome)
+        return _checked(outcome, self._package.module, now)
+
+
+def _in_a_thread(function: Callable[[], Credentials]) -> Future[Credentials | BaseException]:
+    """What `function` returns or raises. Its thread ends with the process, however long it takes: no pool waits.
+
+    What it raises is a result here, because a future logs an exception that nobody fetched.
+    """
+    answer: Future[Credentials | BaseException] = Future()
+    answer.set_running_or_notify_cancel()  # nobody cancels what runs
+
+    def run() -> None:
+        try:
+            answer.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - whatever a package raises is an answer
+            answer.set_result(error)
+
+    Thread(target=run, name="credentials", daemon=True).start()
+    return answer
+
+
+def _failure(who: str, error: BaseException) -> CredentialsError:
+    """What the person on call needs to know of what a package raised. Its message may hold what was sent: left out."""
+    if hasattr(error, "get_code"):  # of Tencent's package
+        code = error.get_code()
+    else:  # of botocore
+        told = getattr(error, "response", None)
+        code = told.get("Error", {}).get("Code") if isinstance(told, dict) else None
+    code = code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    reason: Reason = "config"
+    if re.search("Connect|Network|Timeout", code or type(error).__name__):
+        reason = "connect"
+    elif code and not code.startswith("Client"):
+        reason = "auth"
+    return CredentialsError(f"{who} gave no keys: {type(error).__name__}{f' ({code})' if code else ''}", reason=reason)
+
+
+def _checked(found: Credentials, who: str, now: float) -> Issued:
+    for key in (found.key_id, found.secret.reveal(), *([found.token.reveal()] if found.token else [])):
+        if wrong := characters.wrong(key):
+            raise CredentialsError(f"{who} gave a key that {wrong}", reason="malformed")
+    if found.expires is None:
+        return Issued(found, None)
+    if found.expires <= now:
+        raise CredentialsError(f"{who} gave keys that have expired already", reason="auth")
+    return Issued(found, found.expires - now)
+
+
+def _load(name: str, *loggers: str) -> ModuleType:
+    """Import a module of a package, and silence its `loggers`."""
+    module = importlib.import_module(name)
+    for logger in map(logging.getLogger, loggers):
+        logger.handlers.clear()
+        logger.setLevel(logging.CRITICAL)
+    return module
+
+
+def _credentials(key_id: str, secret: str, token: str | None, expires: float | None = None) -> Credentials:
+    return Credentials(key_id or "", Secret(secret or ""), Secret(token) if token else None, expires)
+
+
+class Alibaba:
+    """alibabacloud-credentials: the providers of its default chain, each asked in its order.
+
+    Not its `DefaultCredentialsProvider` itself: that one does not hand on when keys expire, and starts a thread that
+    looks for the ECS metadata service each minute. The variables are read once, when the package is imported.
+    """
+
+    extra = "alibaba"
+    module = "alibabacloud_credentials"
+
+    def __init__(self) -> None:
+        self._chain: list[Any] = []
+
+    def keys(self) -> Credentials:
+        """The keys of the first provider that has some; from then on of that one."""
+        lacking = []
+        for provider in self._chain or self._providers():
+            try:
+                found = provider.get_credentials()
+            except Exception as error:  # noqa: BLE001 - as its own chain does
+                lacking.append(f"{provider.get_provider_name()}: {_told(error)}")
+                continue
+            self._chain = [provider]
+            expires = found.get_expiration()
+            return _credentials(
+                found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token(), expires
+            )
+        if self._chain:
+            raise CredentialsError(f"{self.module} gave no keys: {', '.join(lacking)}", reason="auth")
+        raise NotSetUp(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
+
+    @staticmethod
+    def _providers() -> list[Any]:
+        loggers = ("credentials", "alibabacloud-tea", "apscheduler", "urllib3")
+        known = _load("alibabacloud_credentials.provider", *loggers)
+        told = _load("alibabacloud_credentials.utils.auth_util")
+        chain = [known.EnvironmentVariableCredentialsProvider()]
+        if told.enable_oidc_credential:
+            chain.append(known.OIDCRoleArnCredentialsProvider())
+        chain += [known.CLIProfileCredentialsProvider(), known.ProfileCredentialsProvider()]
+        if told.environment_ecs_metadata_disabled.lower() != "true":
+            chain.append(known.EcsRamRoleCredentialsProvider(async_update_enabled=False))
+        if told.environment_credentials_uri:
+            chain.append(known.URLCredentialsProvider())
+        return chain
+
+
+def _told(error: Exception) -> str:
+    """What a provider of Alibaba's package raised: the first words, the status and the code.
+
+    The rest of a message may hold an answer, or what was sent.
+    """
+    name, text = type(error).__name__, str(error)
+    words = re.split(r"[^\w ]", text)[0].strip() if name in ("CredentialException", "ValueError") else name
+    codes = re.findall(r"http_code[:=] ?(\d{3})\b|\"Code\": ?\"([A-Za-z0-9_.-]{1,128})\"", text)
+    return " ".join([words, *(status or code for status, code in codes)])
+
+
+class Tencent:
+    """tencentcloud-sdk-python-common: its default chain, which does not tell when keys expire."""
+
+    extra = "tencent"
+    module = "tencentcloud"
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def keys(self) -> Credentials:
+        """The keys of the chain. Those of a profile are read anew each time, a role's are renewed by the package."""
+        known = _load("tencentcloud.common.credential", "tencentcloud_sdk_common", "urllib3")
+        try:
+            found = self._found or known.DefaultCredentialProvider().get_credentials()
+        except (OSError, AttributeError, known.TencentCloudSDKException) as error:
+            why = f"{self.module} found no keys ({type(error).__name__})"
+            raise NotSetUp(why, reason="config") from None
+        credentials = _credentials(*found.get_credential_info())
+        self._found = None if isinstance(found, known.Credential) else found
+        return credentials
+
+
+class Aws:
+    """botocore: its chain of providers, for the profile and the region that the environment names."""
+
+    extra = "aws"
+    module = "botocore"
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def keys(self) -> Credentials:
+        """The keys of the chain. Those that do not expire are read anew each time, others renewed by the package."""
+        known = _load("botocore.session", "botocore", "urllib3")
+        found = self._found or known.get_session().get_credentials()
+        if found is None:
+            raise NotSetUp(f"{self.module} found no keys", reason="config")
+        frozen = found.get_frozen_credentials()
+        # Nothing public tells it; the vendor's own command line reads it like this.
+        expiry = getattr(found, "_expiry_time", None)
+        self._found = found if expiry else None
+        return _credentials(frozen.access_key, frozen.secret_key, frozen.token, expiry.timestamp() if expiry else None)

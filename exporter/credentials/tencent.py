@@ -1,0 +1,105 @@
+"""Temporary keys of Tencent Cloud: the role of a Kubernetes service account (TKE), and the role of a CVM instance.
+
+The variables are those of the vendor's own package tencentcloud-sdk-python-common 3.1.195.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from exporter.credentials import files, issued, metadata
+from exporter.credentials.environment import required
+from exporter.errors import CredentialsError
+from exporter.jobapi import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.credentials.issued import Issued
+    from exporter.jobapi import Fetch
+
+STS: Final = "https://sts.tencentcloudapi.com"
+"""Source: https://www.tencentcloud.com/document/product/1150/49454"""
+
+STS_SECONDS: Final = 5.0
+"""For the whole answer of the Security Token Service; less than a scrape has, so that it can tell what it waits for."""
+
+KEYS_SECONDS: Final = 7200
+"""What is asked for: the default of the API and of the vendor's package."""
+
+METADATA: Final = "http://metadata.tencentyun.com"
+"""Source: https://www.tencentcloud.com/document/product/213/45917"""
+
+_NAMES: Final = issued.Names("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
+
+
+class Oidc:
+    """TKE: the service account's token buys keys of a role. The token's file is read again each time.
+
+    `endpoint` is the base URL of STS.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, endpoint: str = STS) -> None:
+        self._environment = environment
+        self._endpoint = endpoint
+
+    async def issue(self, fetch: Fetch, now: float) -> Issued:
+        """New keys of the role. Raises ListingError."""
+        names = ("TKE_REGION", "TKE_PROVIDER_ID", "TKE_WEB_IDENTITY_TOKEN_FILE", "TKE_ROLE_ARN")
+        region, provider, file, role = required(self._environment, *names)
+        if not re.fullmatch(r"[a-z0-9-]+", region):
+            raise CredentialsError("TKE_REGION in the environment is no region", reason="config")
+        who = "AssumeRoleWithWebIdentity"
+        body = {
+            "ProviderId": provider,
+            "WebIdentityToken": await asyncio.to_thread(files.contents, Path(file)),
+            "RoleArn": role,
+            "RoleSessionName": "batchops-exporter",
+            "DurationSeconds": KEYS_SECONDS,
+        }
+        headers = {
+            "authorization": "SKIP",  # the token proves who asks
+            "content-type": "application/json",
+            "x-tc-action": who,
+            "x-tc-version": "2018-08-13",
+            "x-tc-region": region,
+            "x-tc-timestamp": str(int(now)),
+        }
+        scheme, _, host = self._endpoint.partition("://")
+        request = Request(who, scheme, host, "/", method="POST", headers=headers, body=json.dumps(body).encode())
+        response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=STS_SECONDS, direct=False)
+        advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
+        if response.status != HTTPStatus.OK:
+            raise issued.refusal(who, response.status, advice)
+        found = issued.document(response, who).get("Response")
+        if not isinstance(found, dict):
+            raise CredentialsError(f"{who} answered without Response", reason="malformed")
+        error, keys = found.get("Error"), found.get("Credentials")
+        if isinstance(error, dict):  # with status 200 also
+            code, request_id = error.get("Code"), found.get("RequestId")
+            raise issued.refusal(who, response.status, advice, code=code, request_id=request_id)
+        if not isinstance(keys, dict):
+            raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
+        whole = {**keys, _NAMES.expires: found.get(_NAMES.expires)}
+        return issued.keys(whole, _NAMES, response, who=who, now=now)
+
+
+class Metadata:
+    """The CAM role of the CVM instance."""
+
+    def __init__(self, *, endpoint: str = METADATA) -> None:
+        self._endpoint = endpoint
+
+    async def issue(self, fetch: Fetch, now: float) -> Issued:
+        """The keys of the role. Raises ListingError."""
+        return await metadata.role_keys(
+            lambda path: metadata.ask(fetch, self._endpoint, path),
+            "/latest/meta-data/cam/security-credentials/",
+            _NAMES,
+            now=now,
+        )

@@ -1,0 +1,36 @@
+"""A program that asks the vendor's package for keys, once for each line of its input, and prints them as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+from exporter import credentials, logs
+from exporter.credentials.chain import NotSetUp
+from exporter.errors import CredentialsError
+from tests.credentials.conftest import offline
+
+PACKAGES = ("alibabacloud_credentials", "botocore", "tencentcloud")
+
+
+async def answer(issuer):
+    try:
+        issued = await issuer.issue(offline, time.time())
+    except CredentialsError as error:
+        return {"error": str(error), "reason": error.reason, "not set up": isinstance(error, NotSetUp)}
+    keys = issued.credentials
+    parts = [keys.key_id, keys.secret.reveal(), keys.token.reveal() if keys.token else None]
+    return {"keys": parts, "expires": keys.expires, "imported": [name for name in PACKAGES if name in sys.modules]}
+
+
+def main(provider):
+    logs.set_up("debug", "logfmt")
+    issuer = credentials.SOURCES[provider]["sdk"]({})
+    for _ in sys.stdin:
+        sys.stdout.write(json.dumps(asyncio.run(answer(issuer))) + "\n")
+        sys.stdout.flush()
+
+
+main(*sys.argv[1:])

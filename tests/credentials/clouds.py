@@ -1,0 +1,169 @@
+"""What the clouds offer beside a workload, on loopback: who issues keys, as the vendors document it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from exporter.credentials import alibaba, tencent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from exporter.credentials.temporary import Issuer
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
+"""Of the service account."""
+
+
+class Seen(NamedTuple):
+    """One request that arrived."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Cloud:
+    """An ASGI application that notes what it is asked; `fault` may answer in its place, or change its answers."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.lifetime = 3600.0
+        """Seconds that new keys are good for."""
+        self.issued = 0
+        """How many keys were given."""
+        self.delay: Callable[[Seen], float] = lambda _: 0.0
+        """Seconds before an answer."""
+        self.fault: Callable[[Seen], Response | None] = lambda _: None
+        self.change: Callable[[dict[str, Any]], Any] = lambda _: None
+        """Changes the object that holds the keys."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Request(scope, receive)
+        seen = Seen(asked.method, asked.url.path, asked.url.query, dict(asked.headers), await asked.body())
+        self.seen.append(seen)
+        await asyncio.sleep(self.delay(seen))
+        await (self.fault(seen) or self.answer(seen))(scope, receive, send)
+
+    def answer(self, seen: Seen) -> Response:
+        raise NotImplementedError
+
+    def issuer(self, url: str, environment: Mapping[str, str]) -> Issuer:
+        """What is tested, asking at the base URL `url`."""
+        raise NotImplementedError
+
+    def keys(self, names: tuple[str, str, str]) -> dict[str, Any]:
+        """New keys; each part tells how many there were."""
+        self.issued += 1
+        return {name: f"{part}-{self.issued}" for name, part in zip(names, ("id", "secret", "token"), strict=True)}
+
+    def expires(self) -> float:
+        """Unix seconds, whole ones as all of them tell it."""
+        return int(time.time() + self.lifetime)
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class AlibabaSts(Cloud):
+    """AssumeRoleWithOIDC; the parameters may stand in the query or in the form."""
+
+    names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+
+    def issuer(self, url, environment):
+        return alibaba.Oidc(environment, endpoint=url)
+
+    def answer(self, seen):
+        asked = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
+        wanted = {"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON", "OIDCToken": TOKEN}
+        if seen.path != "/" or not wanted.items() <= asked.items():
+            told = {"Code": "AuthenticationFail.NoPermission", "Message": f"{asked}", "RequestId": "4AF2-OSS"}
+            return JSONResponse(told, 400)
+        found = {**self.keys(self.names), "Expiration": iso(self.expires())}
+        self.change(found)
+        return JSONResponse({"RequestId": "4AF2-OSS", "Credentials": found})
+
+
+class Ecs(Cloud):
+    """The metadata service of an ECS instance with a role, in the mode that takes both versions."""
+
+    names = AlibabaSts.names
+    folder = "/latest/meta-data/ram/security-credentials/"
+    role = "exporter-role"
+    token = "AQAAAB-metadata"
+
+    def issuer(self, url, environment):
+        return alibaba.Metadata(environment, endpoint=url)
+
+    def answer(self, seen):
+        if seen.method == "PUT" and seen.path == "/latest/api/token":
+            whole = seen.headers.get("x-aliyun-ecs-metadata-token-ttl-seconds") == "21600"
+            return PlainTextResponse(self.token) if whole else Response(status_code=400)
+        if seen.headers.get("x-aliyun-ecs-metadata-token", self.token) != self.token:
+            return Response(status_code=403)
+        if (seen.method, seen.path) == ("GET", self.folder):
+            return PlainTextResponse(self.role)
+        if (seen.method, seen.path) == ("GET", self.folder + self.role):
+            found = {"Code": "Success", **self.keys(self.names), "Expiration": iso(self.expires())}
+            self.change(found)
+            return PlainTextResponse(json.dumps(found))
+        return Response(status_code=404)
+
+
+class TencentSts(Cloud):
+    """AssumeRoleWithWebIdentity; errors come with status 200."""
+
+    names = ("TmpSecretId", "TmpSecretKey", "Token")
+
+    def issuer(self, url, environment):
+        return tencent.Oidc(environment, endpoint=url)
+
+    def answer(self, seen):
+        wanted = {"x-tc-action": "AssumeRoleWithWebIdentity", "x-tc-version": "2018-08-13", "authorization": "SKIP"}
+        known = wanted.items() <= seen.headers.items() and (seen.method, seen.path) == ("POST", "/")
+        if not known or json.loads(seen.body)["WebIdentityToken"] != TOKEN:
+            error = {"Code": "InvalidParameter.WebIdentityTokenError", "Message": seen.body.decode()}
+            return JSONResponse({"Response": {"Error": error, "RequestId": "4af2-cos"}})
+        end = self.expires()
+        whole: dict[str, Any] = {"Credentials": self.keys(self.names), "ExpiredTime": end, "Expiration": iso(end)}
+        flat = {**whole["Credentials"], "ExpiredTime": end}
+        self.change(flat)
+        whole = {"ExpiredTime": flat.pop("ExpiredTime", None), "Credentials": flat, "RequestId": "4af2-cos"}
+        return JSONResponse({"Response": whole})
+
+
+class Cvm(Cloud):
+    """The metadata service of a CVM instance with a role."""
+
+    names = TencentSts.names
+    folder = "/latest/meta-data/cam/security-credentials/"
+    role = "exporter-role"
+
+    def issuer(self, url, environment):
+        del environment
+        return tencent.Metadata(endpoint=url)
+
+    def answer(self, seen):
+        if (seen.method, seen.path) == ("GET", self.folder):
+            return PlainTextResponse(self.role)
+        if (seen.method, seen.path) == ("GET", self.folder + self.role):
+            found = {**self.keys(self.names), "ExpiredTime": self.expires(), "Code": "Success"}
+            self.change(found)
+            return PlainTextResponse(json.dumps(found))
+        return Response(status_code=404)
+
+
+CLOUDS = (AlibabaSts, Ecs, TencentSts, Cvm)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.responses import Response
+
+from exporter.credentials import alibaba
+from exporter.credentials.chain import Default
+from exporter.credentials.environment import Environment
+from exporter.credentials.sdk import Sdk
+from exporter.credentials.temporary import Temporary
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+from tests.credentials.clouds import AlibabaSts, Ecs
+from tests.credentials.conftest import NAMES
+
+pytestmark = pytest.mark.anyio
+
+
+class Steady:
+    """A package that is installed and has keys."""
+
+    extra = "steady"
+    module = "json"
+
+    def keys(self):
+        return Credentials("package", Secret("s"), None, 4102444800.0)
+
+
+class Absent(Steady):
+    """A package that is not installed."""
+
+    extra = "absent"
+    module = "no_such_package"
+
+
+@pytest.fixture
+def default(street, environment):
+    """The default source of OSS, over a package, variables of the environment and clouds on loopback."""
+    made, url = street
+    sts, ecs = AlibabaSts(), Ecs()
+
+    async def both(scope, receive, send):
+        await (sts if scope["path"] == "/" else ecs)(scope, receive, send)
+
+    made.cloud = both
+
+    def compose(package, variables, *, pod=False):
+        whole = {**variables, **(environment if pod else {})}
+        return Default(
+            (
+                Temporary("sdk", Sdk(package)),
+                Environment(NAMES.environment, whole),
+                Temporary("oidc", alibaba.Oidc(whole, endpoint=url)),
+                Temporary("metadata", alibaba.Metadata(whole, endpoint=url)),
+            )
+        )
+
+    return compose, sts, ecs
+
+
+@pytest.mark.parametrize(
+    ("package", "variables", "pod", "name", "key_id"),
+    [
+        (Steady, {"A_ID": "i", "A_SECRET": "s"}, True, "sdk", "package"),
+        (Absent, {"A_ID": "i", "A_SECRET": "s"}, True, "environment", "i"),
+        (Absent, {}, True, "oidc", "id-1"),
+        (Absent, {}, False, "metadata", "id-1"),
+    ],
+    ids=["sdk", "environment", "oidc", "metadata"],
+)
+async def test_the_first_that_is_set_up(default, fetch, package, variables, pod, name, key_id):
+    """Keys come from the first source that is set up; its name and the end of its keys are told as the default's."""
+    compose, *_ = default
+    source = compose(package(), variables, pod=pod)
+    assert (source.name, source.expires) == ("default", None)
+    keys = await source.get(fetch)
+    assert (source.name, keys.key_id, source.expires) == (name, key_id, keys.expires)
+
+
+async def test_the_choice_stays(default, fetch):
+    """The source that gave keys is asked from then on, whatever else is set up later; its failure is told as it is."""
+    compose, _, ecs = default
+    variables: dict[str, str] = {}
+    source = compose(Absent(), variables)
+    await source.get(fetch)
+    source._sources[1]._environment.update(A_ID="i", A_SECRET="s")
+    assert (await source.get(fetch)).key_id == "id-1"
+    ecs.fault = lambda _: Response(status_code=500)
+    source._found._held = None
+    with pytest.raises(CredentialsError, match="the metadata service answered 500"):
+        await source.get(fetch)
+    assert source.name == "metadata"
+
+
+@pytest.mark.parametrize(
+    ("variables", "pod", "message", "reason"),
+    [
+        ({"A_ID": "i"}, True, "environment: A_ID: set in the environment, but A_SECRET not", "config"),
+        ({}, True, "oidc: AssumeRoleWithOIDC answered 500: it has a fault of its own", "http_5xx"),
+    ],
+    ids=["environment", "oidc"],
+)
+async def test_a_failure_ends_the_search(default, fetch, variables, pod, message, reason):
+    """A source that is set up but fails is told; the machine's own role is not used in its place."""
+    compose, sts, ecs = default
+    sts.fault = lambda _: Response(status_code=500)
+    source = compose(Absent(), variables, pod=pod)
+    with pytest.raises(CredentialsError) as caught:
+        await source.get(fetch)
+    assert (str(caught.value), caught.value.reason) == (message, reason)
+    assert (source.name, ecs.seen) == ("default", [])
+
+
+async def test_nothing_is_set_up(default, fetch):
+    """Where nothing is set up, the error says what each source lacks."""
+    compose, _, ecs = default
+    ecs.fault = lambda _: Response(status_code=404)
+    with pytest.raises(CredentialsError) as caught:
+        await compose(Absent(), {}).get(fetch)
+    assert caught.value.reason == "config"
+    assert str(caught.value).split("; ") == [
+        "no source of keys is set up",
+        "sdk: needs the package no_such_package: pip install 'batchops-exporter[absent]'",
+        "environment: there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET",
+        (
+            "oidc: not in the environment: ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, "
+            "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
+        ),
+        "metadata: no role is attached to this machine",
+    ]
+
+
+async def test_many_ask_at_once(default, fetch):
+    """However many ask the default at once, each issuer is asked once."""
+    compose, _, ecs = default
+    ecs.delay = lambda _: 0.05
+    source = compose(Absent(), {})
+    found = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
+    assert ecs.issued == 1
+    assert len(set(found)) == 1

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from exporter.credentials import alibaba, metadata, tencent
+from exporter.credentials.chain import NotSetUp
+from exporter.credentials.temporary import Temporary
+from exporter.errors import CredentialsError, TransportError
+from exporter.jobapi import Request
+from exporter.model import Credentials, Secret
+from tests.credentials.clouds import Cvm, Ecs, iso
+from tests.credentials.conftest import offline
+from tests.rawserver import raw_server
+
+pytestmark = pytest.mark.anyio
+
+BOTH = pytest.mark.parametrize("cloud", [Ecs, Cvm])
+
+
+@pytest.fixture
+def ecs():
+    return Ecs()
+
+
+def paths(cloud):
+    return [(seen.method, seen.path) for seen in cloud.seen]
+
+
+@BOTH
+async def test_the_keys(temporary, fetch, cloud):
+    """The keys of the machine's role are what the metadata service gave, with the end that it told."""
+    source = temporary(cloud())
+    assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
+    assert source.expires == pytest.approx(time.time() + 3600, abs=5)
+
+
+async def test_version_2_of_ecs(temporary, fetch, ecs):
+    """A token is asked for first, for the longest time, and goes with each request."""
+    await temporary(ecs).get(fetch)
+    assert paths(ecs) == [
+        ("PUT", "/latest/api/token"),
+        ("GET", "/latest/meta-data/ram/security-credentials/"),
+        ("GET", "/latest/meta-data/ram/security-credentials/exporter-role"),
+    ]
+    put, *gets = ecs.seen
+    assert put.headers["x-aliyun-ecs-metadata-token-ttl-seconds"] == "21600"
+    assert {seen.headers["x-aliyun-ecs-metadata-token"] for seen in gets} == {ecs.token}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Response(status_code=status) for status in (400, 403, 404, 405, 500)),
+        PlainTextResponse(""),
+        PlainTextResponse("<html> no token\n"),
+    ],
+    ids=["400", "403", "404", "405", "500", "empty", "garbage"],
+)
+async def test_version_1_of_ecs(temporary, fetch, ecs, answer):
+    """Where no token is to be had, the keys are asked for without one, as the vendor's own package does."""
+    ecs.fault = lambda seen: answer if seen.method == "PUT" else None
+    assert (await temporary(ecs).get(fetch)).key_id == "id-1"
+    assert [seen.headers.get("x-aliyun-ecs-metadata-token") for seen in ecs.seen] == [None] * 3
+
+
+async def test_version_1_can_be_forbidden(temporary, fetch, ecs, environment):
+    """With ALIBABA_CLOUD_IMDSV1_DISABLED, keys are not asked for without a token."""
+    environment["ALIBABA_CLOUD_IMDSV1_DISABLED"] = "true"
+    source = temporary(ecs)
+    assert (await source.get(fetch)).key_id == "id-1"
+    ecs.fault = lambda seen: Response(status_code=403) if seen.method == "PUT" else None
+    ecs.seen.clear()
+    with pytest.raises(CredentialsError) as caught:
+        await source._issuer.issue(fetch, time.time())
+    assert str(caught.value) == "the metadata service answered 403: it gives no token of version 2"
+    assert paths(ecs) == [("PUT", "/latest/api/token")]
+
+
+async def test_a_token_that_never_comes(temporary, fetch, ecs, monkeypatch):
+    """In a container the answer to the request for a token may get lost: the keys are asked for without one."""
+    monkeypatch.setattr(metadata, "SECONDS", 0.3)
+    ecs.delay = lambda seen: 5.0 if seen.method == "PUT" else 0.0
+    assert (await temporary(ecs).get(fetch)).key_id == "id-1"
+
+
+async def test_the_role_may_be_named(temporary, fetch, ecs, environment):
+    """With ALIBABA_CLOUD_ECS_METADATA, the service is not asked for the role."""
+    environment["ALIBABA_CLOUD_ECS_METADATA"] = "exporter-role"
+    await temporary(ecs).get(fetch)
+    assert paths(ecs)[1:] == [("GET", "/latest/meta-data/ram/security-credentials/exporter-role")]
+
+
+async def test_a_named_role_that_is_not_there(temporary, fetch, ecs, environment):
+    """A role that is named but not attached is an error with its name."""
+    environment["ALIBABA_CLOUD_ECS_METADATA"] = "other"
+    with pytest.raises(CredentialsError) as caught:
+        await temporary(ecs).get(fetch)
+    assert (str(caught.value), caught.value.reason) == ("the role other is not attached to this machine", "config")
+
+
+@BOTH
+async def test_a_machine_without_a_role(temporary, fetch, cloud):
+    """A machine without a role says so."""
+    made = cloud()
+    made.fault = lambda seen: Response(status_code=404) if seen.path == cloud.folder else None
+    with pytest.raises(NotSetUp) as caught:
+        await temporary(made).get(fetch)
+    assert (str(caught.value), caught.value.reason) == ("no role is attached to this machine", "config")
+
+
+@BOTH
+@pytest.mark.parametrize("body", ["", "../../user-data", "<html>login</html>", "a\nb", "x" * 129, "rölle"], ids=ascii)
+async def test_a_role_that_is_none(temporary, fetch, cloud, body):
+    """What is no name of a role is an error, and never becomes part of a path."""
+    made = cloud()
+    made.fault = lambda seen: PlainTextResponse(body) if seen.path == cloud.folder else None
+    with pytest.raises(CredentialsError, match="name of the role") as caught:
+        await temporary(made).get(fetch)
+    assert caught.value.reason == "malformed"
+    assert made.seen[-1].path == cloud.folder
+
+
+@BOTH
+async def test_a_failure_that_the_service_tells(temporary, fetch, cloud):
+    """Where the service answers, but with another Code than Success, the error has that code."""
+    made = cloud()
+    made.change = lambda found: found.update(Code="AssumeRole.Failed")
+    with pytest.raises(CredentialsError) as caught:
+        await temporary(made).get(fetch)
+    assert str(caught.value) == "the metadata service answered 200 AssumeRole.Failed: its Code is not Success"
+    assert caught.value.reason == "auth"
+
+
+async def test_metadata_can_be_switched_off(environment):
+    """With ALIBABA_CLOUD_ECS_METADATA_DISABLED nobody is asked."""
+    issuer = alibaba.Metadata({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
+    with pytest.raises(NotSetUp, match="switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+        await issuer.issue(offline, time.time())
+
+
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        (alibaba.Metadata({}), "http://100.100.100.200/latest/api/token"),
+        (
+            tencent.Metadata(),
+            "http://metadata.tencentyun.com/latest/meta-data/cam/security-credentials/",
+        ),
+    ],
+    ids=["ecs", "cvm"],
+)
+async def test_where_the_service_is(issuer, url):
+    """The vendors' addresses are asked, past every proxy, and where nobody answers there is no such service."""
+    asked = []
+
+    async def note(request, **bounds):
+        asked.append((request.url, bounds["direct"]))
+        raise TransportError("no route", reason="connect")
+
+    with pytest.raises(NotSetUp, match="no metadata service: no route"):
+        await issuer.issue(note, time.time())
+    assert asked[0] == (url, True)
+    assert all(direct for _, direct in asked)
+
+
+async def test_the_credentials_uri(temporary, fetch, ecs, environment):
+    """With ALIBABA_CLOUD_CREDENTIALS_URI, the keys come from there, with its query, and no role is looked for."""
+
+    def answer(seen):
+        if (seen.path, seen.query) != ("/keys", "who=exporter"):
+            return Response(status_code=404)
+        return JSONResponse({"Code": "Success", **ecs.keys(ecs.names), "Expiration": iso(ecs.expires())})
+
+    ecs.fault = answer
+    source = temporary(ecs)
+    environment["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{source._issuer._endpoint}/keys?who=exporter"
+    assert (await source.get(fetch)).key_id == "id-1"
+    assert paths(ecs) == [("GET", "/keys")]
+    environment["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{source._issuer._endpoint}/hunter2"
+    with pytest.raises(CredentialsError) as caught:
+        await source._issuer.issue(fetch, time.time())
+    assert str(caught.value) == "the credentials URI answered 404: it gives no keys"
+
+
+@pytest.mark.parametrize(
+    "uri", ["ftp://h/x", "h/x", "http://", "http://u:p@h/", "http://h/a b", "http://[h/", "https://h/\n"], ids=ascii
+)
+async def test_a_credentials_uri_that_is_none(uri):
+    """What is no URI is an error, and nobody is asked."""
+    with pytest.raises(CredentialsError) as caught:
+        await alibaba.Metadata({"ALIBABA_CLOUD_CREDENTIALS_URI": uri}).issue(offline, time.time())
+    assert str(caught.value) == "ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host"
+    assert caught.value.reason == "config"
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
+@BOTH
+async def test_no_proxy_is_asked(fetch, monkeypatch, environment, temporary, cloud, name):
+    """Keys of the machine never pass a proxy, whatever the environment names; other requests do."""
+    heads = []
+
+    async def proxy(peer):
+        heads.append(peer.line)
+        await peer.answer(status="407 Proxy Authentication Required")
+
+    made = cloud()
+    port = temporary(made)._issuer._endpoint.rpartition(":")[2]
+    outside = f"http://0.0.0.0:{port}"  # this machine too, but not by its name
+    async with raw_server(proxy) as address:
+        monkeypatch.setenv(name, f"http://{address}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        source = Temporary("metadata", made.issuer(outside, environment))
+        assert (await source.get(fetch)).key_id == "id-1"
+        assert heads == []
+        other = await proxied(fetch, outside)
+        assert (other.status, len(heads)) == (407, 1)
+
+
+async def proxied(fetch, url):
+    """The answer to a request that may go through a proxy."""
+    scheme, _, host = url.partition("://")
+    return await fetch(Request("any", scheme, host, "/"), max_bytes=1000, seconds=5.0, direct=False)

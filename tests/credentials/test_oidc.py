@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+import pytest
+
+from exporter.credentials import alibaba, tencent
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+from tests.credentials.clouds import TOKEN, AlibabaSts, TencentSts
+from tests.credentials.conftest import offline
+
+pytestmark = pytest.mark.anyio
+
+BOTH = pytest.mark.parametrize("cloud", [AlibabaSts, TencentSts])
+
+
+async def test_the_request_of_rrsa(temporary, fetch, environment):
+    """RRSA asks for an hour with an unsigned form; the token stands in the body, where no log of URLs shows it."""
+    cloud = AlibabaSts()
+    await temporary(cloud).get(fetch)
+    [seen] = cloud.seen
+    assert (seen.method, seen.path, seen.headers["content-type"]) == ("POST", "/", "application/x-www-form-urlencoded")
+    query = dict(parse_qsl(seen.query, strict_parsing=True))
+    moment = datetime.strptime(query.pop("Timestamp"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert moment.timestamp() == pytest.approx(time.time(), abs=5)
+    assert query == {"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON"}
+    assert dict(parse_qsl(seen.body.decode(), strict_parsing=True)) == {
+        "RoleArn": environment["ALIBABA_CLOUD_ROLE_ARN"],
+        "OIDCProviderArn": environment["ALIBABA_CLOUD_OIDC_PROVIDER_ARN"],
+        "OIDCToken": TOKEN,
+        "RoleSessionName": "batchops-exporter",
+        "DurationSeconds": "3600",
+    }
+    assert "authorization" not in seen.headers
+
+
+async def test_the_session_may_have_a_name(temporary, fetch, environment):
+    """The name of the session is the one that the environment gives."""
+    environment["ALIBABA_CLOUD_ROLE_SESSION_NAME"] = "cluster-7"
+    cloud = AlibabaSts()
+    await temporary(cloud).get(fetch)
+    assert b"RoleSessionName=cluster-7" in cloud.seen[0].body
+
+
+@pytest.mark.parametrize(
+    ("more", "host"),
+    [
+        ({}, "sts.aliyuncs.com"),
+        ({"ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "true"}, "sts.aliyuncs.com"),
+        ({"ALIBABA_CLOUD_STS_REGION": "cn-hangzhou"}, "sts.cn-hangzhou.aliyuncs.com"),
+        (
+            {"ALIBABA_CLOUD_STS_REGION": "cn-hangzhou", "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "false"},
+            "sts.cn-hangzhou.aliyuncs.com",
+        ),
+        (
+            {"ALIBABA_CLOUD_STS_REGION": "cn-hangzhou", "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED": "True"},
+            "sts-vpc.cn-hangzhou.aliyuncs.com",
+        ),
+    ],
+    ids=["nowhere", "inside nowhere", "region", "outside", "inside"],
+)
+async def test_where_rrsa_asks(environment, more, host):
+    """The Security Token Service is asked over https, in the region and the network that the environment names."""
+    asked = await request_of(alibaba.Oidc({**environment, **more}))
+    assert (asked["url"].partition("?")[0], asked["direct"]) == (f"https://{host}/", False)
+
+
+async def test_where_tke_asks(environment):
+    """TKE's keys come from one host, over https, through the proxy where there is one."""
+    asked = await request_of(tencent.Oidc(environment))
+    assert (asked["url"], asked["direct"]) == ("https://sts.tencentcloudapi.com/", False)
+
+
+async def request_of(issuer):
+    """What an issuer asks first, without asking it."""
+    asked: dict[str, object] = {}
+
+    async def note(request, **bounds):
+        asked.update(bounds, url=request.url)
+        raise CredentialsError("noted", reason="config")
+
+    with pytest.raises(CredentialsError, match="noted"):
+        await issuer.issue(note, time.time())
+    return asked
+
+
+async def test_the_request_of_tke(temporary, fetch, environment):
+    """TKE asks for two hours with an unsigned JSON document, and says so."""
+    cloud = TencentSts()
+    await temporary(cloud).get(fetch)
+    [seen] = cloud.seen
+    told = {name: value for name, value in seen.headers.items() if name.startswith("x-tc-")}
+    assert int(told.pop("x-tc-timestamp")) == pytest.approx(time.time(), abs=5)
+    assert told == {
+        "x-tc-action": "AssumeRoleWithWebIdentity",
+        "x-tc-version": "2018-08-13",
+        "x-tc-region": "ap-guangzhou",
+    }
+    assert (seen.headers["authorization"], seen.headers["content-type"]) == ("SKIP", "application/json")
+    assert json.loads(seen.body) == {
+        "ProviderId": "cls-1",
+        "WebIdentityToken": TOKEN,
+        "RoleArn": environment["TKE_ROLE_ARN"],
+        "RoleSessionName": "batchops-exporter",
+        "DurationSeconds": 7200,
+    }
+
+
+@BOTH
+async def test_the_keys(temporary, fetch, cloud):
+    """The keys of the role are what STS gave, with the end that it told."""
+    source = temporary(cloud())
+    assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
+    assert source.expires == pytest.approx(time.time() + 3600, abs=5)
+
+
+@BOTH
+async def test_the_token_is_read_again(temporary, fetch, clock, token_file, cloud):
+    """The kubelet replaces the token before it expires: each renewal sends the one that stands in the file then."""
+    made = cloud()
+    source = temporary(made)
+    await source.get(fetch)
+    token_file.write_text("eyJ0b2tlbi5uZXc")
+    clock.offset = 4000
+    with pytest.raises(CredentialsError):  # the cloud knows the first token only
+        await source.get(fetch)
+    assert [b"eyJ0b2tlbi5uZXc" in seen.body for seen in made.seen] == [False, True]
+
+
+@BOTH
+async def test_a_refusal(temporary, fetch, token_file, cloud):
+    """Where STS refuses, the error has its code and request id, and nothing of what was sent."""
+    token_file.write_text("hunter2")
+    with pytest.raises(CredentialsError) as caught:
+        await temporary(cloud()).get(fetch)
+    code, request_id = {
+        AlibabaSts: ("AssumeRoleWithOIDC answered 400 AuthenticationFail.NoPermission", "4AF2-OSS"),
+        TencentSts: ("AssumeRoleWithWebIdentity answered 200 InvalidParameter.WebIdentityTokenError", "4af2-cos"),
+    }[cloud]
+    advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
+    assert str(caught.value) == f"{code}: {advice} (request id {request_id})"
+    assert caught.value.reason == "auth"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "name"),
+    [
+        *((alibaba.Oidc, f"ALIBABA_CLOUD_{name}") for name in ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE")),
+        *((tencent.Oidc, f"TKE_{name}") for name in ("REGION", "PROVIDER_ID", "WEB_IDENTITY_TOKEN_FILE", "ROLE_ARN")),
+    ],
+)
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+async def test_a_variable_that_is_missing(environment, issuer, name, value):
+    """A variable that is not set is an error that names it, and nobody is asked."""
+    environment.pop(name)
+    if value is not None:
+        environment[name] = value
+    with pytest.raises(CredentialsError) as caught:
+        await issuer(environment).issue(offline, time.time())
+    assert (str(caught.value), caught.value.reason) == (f"not in the environment: {name}", "config")
+
+
+@pytest.mark.parametrize("issuer", [alibaba.Oidc, tencent.Oidc], ids=["oss", "cos"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read: No such file or directory"), (b"", "is empty"), (b"a b", "holds a character")],
+    ids=["missing", "empty", "blank"],
+)
+async def test_a_token_file_that_holds_none(environment, token_file, issuer, content, message):
+    """A file that holds no token is an error that names it, and nobody is asked."""
+    token_file.unlink()
+    if content is not None:
+        token_file.write_bytes(content)
+    with pytest.raises(CredentialsError) as caught:
+        await issuer(environment).issue(offline, time.time())
+    assert str(caught.value).startswith(f"{token_file} {message}")
+    assert caught.value.reason == "config"
+
+
+@pytest.mark.parametrize(("issuer", "name"), [(alibaba.Oidc, "ALIBABA_CLOUD_STS_REGION"), (tencent.Oidc, "TKE_REGION")])
+@pytest.mark.parametrize("region", ["cn.evil.example/", "cn\r\nx: y", "CN", "ü"], ids=ascii)
+async def test_a_region_that_is_none(environment, issuer, name, region):
+    """What is no region never becomes part of a host or a header."""
+    with pytest.raises(CredentialsError) as caught:
+        await issuer({**environment, name: region}).issue(offline, time.time())
+    assert (str(caught.value), caught.value.reason) == (f"{name} in the environment is no region", "config")

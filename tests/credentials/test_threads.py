@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from exporter.credentials import sdk
+from exporter.errors import CredentialsError
+from exporter.model import Credentials, Secret
+from tests.credentials.conftest import offline
+
+pytestmark = pytest.mark.anyio
+
+
+class Slow:
+    """A package that gives keys when it is let go."""
+
+    extra = "slow"
+    module = "json"
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.threads = []
+
+    def keys(self):
+        self.threads.append(threading.current_thread())
+        self.go.wait(10)
+        return Credentials("i", Secret("s"))
+
+
+class Raising(Slow):
+    """A package that raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def keys(self):
+        raise self.error
+
+
+class Refused(Exception):
+    """As Tencent's package raises."""
+
+    def __init__(self, code):
+        self.code = code
+        super().__init__("hunter2")
+
+    def get_code(self):
+        return self.code
+
+
+@pytest.fixture
+def slow():
+    """Let go at the end."""
+    package = Slow()
+    yield package
+    package.go.set()
+
+
+async def failure(issuer):
+    with pytest.raises(CredentialsError) as caught:
+        await issuer.issue(offline, time.time())
+    return str(caught.value), caught.value.reason
+
+
+async def test_the_event_loop_goes_on(slow):
+    """While a package blocks, everything else goes on."""
+    asked = asyncio.create_task(sdk.Sdk(slow).issue(offline, time.time()))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    assert not asked.done()
+    slow.go.set()
+    issued = await asked
+    assert (issued.credentials.key_id, issued.lifetime) == ("i", None)
+
+
+async def test_a_package_that_hangs(slow, monkeypatch):
+    """A package that hangs is told as too slow; no second thread is lost on it, and its answer counts when it comes."""
+    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    issuer = sdk.Sdk(slow)
+    for _ in range(3):
+        assert await failure(issuer) == ("json gave no keys within 0.05 s", "timeout")
+    assert len(slow.threads) == 1
+    slow.go.set()
+    monkeypatch.setattr(sdk, "SECONDS", 5)
+    assert (await issuer.issue(offline, time.time())).credentials.key_id == "i"
+    assert len(slow.threads) == 1
+
+
+async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
+    """A package that hangs does not keep the program from ending."""
+    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    await failure(sdk.Sdk(slow))
+    assert [thread.daemon for thread in slow.threads] == [True]
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "reason"),
+    [
+        (KeyError("hunter2"), "json gave no keys: KeyError", "config"),
+        (SystemExit(7), "json gave no keys: SystemExit", "config"),
+        (ConnectionRefusedError("hunter2"), "json gave no keys: ConnectionRefusedError", "connect"),
+        (Refused("AuthFailure.X"), "json gave no keys: Refused (AuthFailure.X)", "auth"),
+        (Refused("ClientNetworkError"), "json gave no keys: Refused (ClientNetworkError)", "connect"),
+        (Refused("ClientError"), "json gave no keys: Refused (ClientError)", "config"),
+        (Refused("hunter2 said no"), "json gave no keys: Refused", "config"),
+        (Refused(None), "json gave no keys: Refused", "config"),
+    ],
+    ids=["ours", "exit", "connect", "refused", "network", "client", "no code", "none"],
+)
+async def test_what_a_package_raises(error, message, reason):
+    """Whatever a package raises is told by its kind and code; the message may hold what was sent."""
+    assert await failure(sdk.Sdk(Raising(error))) == (message, reason)
+
+
+async def test_keys_that_have_expired(slow):
+    """Keys whose end is in the past are not used, though a package gave them."""
+    slow.keys = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
+    assert await failure(sdk.Sdk(slow)) == ("json gave keys that have expired already", "auth")
+
+
+async def test_the_end_that_a_package_tells(slow):
+    """Keys live until the end that a package tells."""
+    slow.keys = lambda: Credentials("i", Secret("s"), None, 5000.0)
+    assert (await sdk.Sdk(slow).issue(offline, 2000.0)).lifetime == 3000.0
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
+async def test_a_key_that_cannot_be_sent(slow, key):
+    """What cannot stand in a header is not used, though a package gave it."""
+    slow.keys = lambda: Credentials("i", Secret(key))
+    text, reason = await failure(sdk.Sdk(slow))
+    assert text.startswith(("json gave a key that is empty", "json gave a key that holds a character"))
+    assert reason == "malformed"
