@@ -75,7 +75,11 @@ class Caller:
 
     async def _attempt(self, target: Target, request: Request) -> bytes:
         pace = self._paces.setdefault((target.provider, target.account), Pace(target.requests_per_second))
-        await asyncio.sleep(pace.wait(time.monotonic()))
+        try:
+            await asyncio.sleep(pace.wait(time.monotonic()))
+        except asyncio.CancelledError:
+            pace.give_back()
+            raise
         fetch = partial(self.transport.fetch, proxy_url=target.connection.proxy_url)
         credentials = await target.credentials.get(fetch)
         signed = target.api.sign(request, credentials, self.now())

@@ -18,6 +18,7 @@ from exporter import __version__, config, flags, logs, server, simulator
 from exporter.app import Settings, create_app
 from exporter.calls import Caller
 from exporter.errors import ConfigError, ExporterError
+from exporter.providers import PROVIDERS
 from exporter.scrape import Scraper
 from exporter.selfmetrics import SelfMetrics
 from exporter.transport import Transport
@@ -87,28 +88,34 @@ def _scenario(file: str | None) -> simulator.Scenario:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    """Export a simulated store that is served beside the exporter, on a port of its own."""
+    """Export the simulated stores, which are served beside the exporter, on a port of their own."""
     stores = simulator.Scenario.demo().stores
     beside = server.listen("127.0.0.1", 0)
     endpoint = f"http://127.0.0.1:{beside[0].getsockname()[1]}"
-    accounts = [
-        {
-            "provider": "oss",
-            "account": "demo",
-            "regions": [store.region],
-            "endpoint": endpoint,
-            "credentials": {
-                "source": "static",
-                "access_key_id": store.access_key_id,
-                "access_key_secret": store.access_key_secret,
-            },
-        }
-        for store in stores
-    ]
-    text = yaml.safe_dump({"accounts": accounts}).encode()
+    text = yaml.safe_dump({"accounts": [_demo_account(store, endpoint) for store in stores]}).encode()
     with server.serving(simulator.create_app(stores), beside):
-        log.info("the demo's simulated store listens", extra={"url": endpoint})
+        log.info("the demo's simulated stores listen", extra={"url": endpoint})
         _export(options, config.parse(text, file="demo", environment={}))
+
+
+def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
+    """The account of a configuration that reads `store`."""
+    provider = next(name for name, wire in simulator.WIRES.items() if wire is store.wire)
+    names = PROVIDERS[provider].credential_names
+    return {
+        "provider": provider,
+        "account": "demo",
+        "regions": [store.region],
+        "endpoint": endpoint,
+        "credentials": {
+            "source": "static",
+            names.key_id: store.access_key_id,
+            names.secret: store.access_key_secret,
+        },
+        "requests_per_second": 0,  # nobody else is on this store
+        "jobs": {"describe": True},
+        **{name: getattr(store, name) for name in store.wire.settings},
+    }
 
 
 def _export(options: argparse.Namespace, found: Config) -> None:

@@ -20,3 +20,8 @@ class Pace:
         gap = 1.0 / self.rate
         self._full_at = max(self._full_at, now) + gap
         return max(0.0, self._full_at - now - max(1.0, gap))
+
+    def give_back(self) -> None:
+        """A turn that was taken will not be used."""
+        if self.rate:
+            self._full_at -= 1.0 / self.rate

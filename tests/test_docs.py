@@ -1,5 +1,6 @@
 """The README says what the code does."""
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import yaml
 
 from exporter import app, config, exposition, flags
 from exporter.errors import REASONS
+from exporter.providers import PROVIDERS
 from exporter.selfmetrics import SelfMetrics
 from exporter.simulator import Scenario
 from exporter.simulator.faults import PARAMETERS
@@ -74,7 +76,7 @@ def test_the_configuration_shown_is_valid():
     block = re.search(r"```yaml\n( *accounts:.*?)```", README, re.DOTALL)
     assert block
     found = config.parse(block[1].encode(), file="README.md", environment={})
-    assert [target.name for target in found.targets] == ["oss/prod/cn-hangzhou", "oss/prod/ap-southeast-1"]
+    assert {target.provider for target in found.targets} == PROVIDERS.keys()
 
 
 def test_the_policy_shown_is_the_one_that_ships():
@@ -107,3 +109,23 @@ def test_each_kind_of_fault_has_its_row():
         kind for line in re.findall(r"^\| (`[^|]*) \|", SIMULATOR, re.MULTILINE) for kind in re.findall(r"\w+", line)
     }
     assert written == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_each_provider_has_its_page(provider):
+    """A provider's page names every series of a job, also what its service is silent on, and every code."""
+    page = (ROOT / f"docs/providers/{provider}.md").read_text(encoding="utf-8")
+    jobs = [family.name for family in exposition.FAMILIES if family.name.startswith("batchops_job_")]
+    assert [name for name in jobs if f"`{name}`" not in page] == []
+    module = importlib.import_module(f"exporter.providers.{provider}")
+    assert [code for code in module._CODES if f"`{code}`" not in page] == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "deploy/policies").glob("*.json")), ids=lambda file: file.name)
+def test_each_policy_grants_the_least(file):
+    """A policy is JSON, grants nothing but listing and describing jobs, and is named in the README."""
+    statements = json.loads(file.read_text(encoding="utf-8"))
+    statements = statements.get("Statement") or statements["statement"]
+    actions = {action for one in statements for action in (one.get("Action") or one["action"])}
+    assert {action.rpartition(":")[2] for action in actions} <= {"ListJobs", "DescribeJob"}
+    assert f"(deploy/policies/{file.name})" in README

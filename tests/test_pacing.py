@@ -66,3 +66,11 @@ def test_a_deadline_moves_later_only():
     assert deadline.at == 10.0
     deadline.extend(11.0)
     assert deadline.at == 11.0
+
+
+def test_a_turn_given_back_is_the_next_one_s():
+    """Who gives up waiting costs the others nothing: the next turn comes when the unused one would have."""
+    pace = Pace(2.0)
+    waits = [pace.wait(0.0) for _ in range(4)]
+    pace.give_back()
+    assert pace.wait(0.0) == waits[-1]

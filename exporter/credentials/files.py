@@ -25,8 +25,6 @@ def contents(path: Path) -> str:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise CredentialsError(f"{path} cannot be read: {error.strerror}", reason="config") from None
-    except ValueError:  # a name with a NUL
-        raise CredentialsError("a name with a NUL is no name of a file", reason="config") from None
     if len(content) > LARGEST_FILE:
         raise CredentialsError(f"{path} is longer than {LARGEST_FILE} bytes: it is not a key", reason="config")
     # As Latin-1, every byte is a character: what is none of ASCII is told as such.

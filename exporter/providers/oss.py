@@ -27,6 +27,9 @@ LARGEST_PAGE: Final = 1000
 
 _DIALECT: Final = jobxml.Dialect(item="JobListDescriptor", time=jobxml.whole)
 
+_NOT_OFFERED: Final = Meaning(
+    "http_4xx", "batch operations seem not to be offered in this region; see OSS's list of regions and features"
+)
 _CODES: Final = {
     "AccessDenied": Meaning(
         "access_denied", "the credentials lack the permission oss:{operation}; grant it in a RAM policy (resource *)"
@@ -43,6 +46,9 @@ _CODES: Final = {
     "UserDisable": Meaning("auth", "the account is disabled or overdue; see the console"),
     "QpsLimitExceeded": Meaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
     "DownloadTrafficRateLimitExceeded": Meaning("throttled", "too much traffic on this account; scrape less often"),
+    "NoSuchJob": Meaning("http_4xx", "this job does not exist; check jobs.ids"),
+    "NotImplemented": _NOT_OFFERED,
+    "OperationNotSupported": _NOT_OFFERED,
 }
 
 

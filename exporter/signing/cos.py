@@ -76,4 +76,3 @@ def authorization(
         "q-signature": signature(text, secret, times),
     }
     return "&".join(f"{name}={value}" for name, value in parts.items())
-

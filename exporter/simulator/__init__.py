@@ -26,6 +26,7 @@ from exporter.simulator.app import create_app
 from exporter.simulator.faults import Fault
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.store import Store
+from exporter.simulator.wires import WIRES
 from exporter.simulator.world import World, make_jobs
 
-__all__ = ["Fault", "Scenario", "Store", "World", "create_app", "make_jobs"]
+__all__ = ["WIRES", "Fault", "Scenario", "Store", "World", "create_app", "make_jobs"]

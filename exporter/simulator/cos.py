@@ -43,6 +43,7 @@ class Cos:
     """Tencent Cloud COS."""
 
     scheme = _SCHEME
+    settings: tuple[str, ...] = ("uin", "appid")
 
     def address(self, head: Head) -> tuple[str, str] | None:
         """The key id of the signature, and the region of the host. Raises Refused where the signature is malformed.

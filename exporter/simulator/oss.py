@@ -48,6 +48,7 @@ class Oss:
     """Alibaba Cloud OSS."""
 
     scheme = oss_v4.ALGORITHM
+    settings: tuple[str, ...] = ()
 
     def address(self, head: Head) -> tuple[str, str] | None:
         """Key id and region of a V4 signature. Raises Refused where it is malformed."""

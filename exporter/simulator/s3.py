@@ -69,6 +69,7 @@ class S3Control:
     """Amazon S3 Control."""
 
     scheme = sigv4.ALGORITHM
+    settings: tuple[str, ...] = ("account_id",)
 
     def address(self, head: Head) -> tuple[str, str] | None:
         """Key id and region of the signature. Raises Refused where it is malformed."""

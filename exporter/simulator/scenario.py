@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _OPERATIONS: Final = ("ListJobs", "DescribeJob")
-_DEMO: Final = {"regions": ["cn-hangzhou", "ap-southeast-1"]}
+_DEMO: Final = {
+    "stores": [
+        {"provider": "oss", "regions": ["cn-hangzhou", "ap-southeast-1"]},
+        {"provider": "cos", "regions": ["ap-guangzhou"]},
+        {"provider": "s3", "regions": ["us-east-1"]},
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Scenario:
 
     @classmethod
     def demo(cls) -> Self:
-        """What the demo shows: two regions, a new job every few seconds."""
+        """What the demo shows: each of the services, a new job every few seconds."""
         return cls.from_mapping(_DEMO)
 
 

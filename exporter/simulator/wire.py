@@ -100,6 +100,8 @@ class Wire(Protocol):
 
     scheme: str
     """How the header Authorization begins."""
+    settings: tuple[str, ...]
+    """What a client's configuration must say of the account, beside region and keys: names of a store's attributes."""
 
     def address(self, head: Head) -> tuple[str, str] | None:
         """Key id and region that the request names; no region where it does not tell, None where nothing is signed."""

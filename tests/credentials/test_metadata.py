@@ -112,6 +112,17 @@ async def test_a_machine_without_a_role(temporary, fetch, cloud):
 
 
 @BOTH
+async def test_a_role_whose_keys_are_refused(temporary, fetch, cloud):
+    """A role that is told, but whose keys are not given, is an error with its name."""
+    made = cloud()
+    made.fault = lambda seen: Response(status_code=403) if seen.path == cloud.folder + cloud.role else None
+    with pytest.raises(CredentialsError) as caught:
+        await temporary(made).get(fetch)
+    assert str(caught.value) == "the metadata service answered 403: it gives no keys of the role exporter-role"
+    assert caught.value.reason == "auth"
+
+
+@BOTH
 @pytest.mark.parametrize("body", ["", "../../user-data", "<html>login</html>", "a\nb", "x" * 129, "rölle"], ids=ascii)
 async def test_a_role_that_is_none(temporary, fetch, cloud, body):
     """What is no name of a role is an error, and never becomes part of a path."""

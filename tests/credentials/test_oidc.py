@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import pytest
+from starlette.responses import JSONResponse
 
 from exporter.credentials import alibaba, tencent
 from exporter.errors import CredentialsError
@@ -144,6 +145,25 @@ async def test_a_refusal(temporary, fetch, token_file, cloud):
     advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
     assert str(caught.value) == f"{code}: {advice} (request id {request_id})"
     assert caught.value.reason == "auth"
+
+
+@pytest.mark.parametrize(
+    ("cloud", "body", "missing"),
+    [
+        (AlibabaSts, {"RequestId": "x"}, "Credentials"),
+        (AlibabaSts, {"Credentials": []}, "Credentials"),
+        (TencentSts, {"RequestId": "x"}, "Response"),
+        (TencentSts, {"Response": {"Credentials": None}}, "Credentials"),
+    ],
+    ids=["oss", "oss, a list", "cos", "cos, nothing"],
+)
+async def test_an_answer_that_lacks_a_level(temporary, fetch, cloud, body, missing):
+    """An answer without the object that holds the keys is malformed."""
+    made = cloud()
+    made.fault = lambda _: JSONResponse(body)
+    with pytest.raises(CredentialsError, match=f"answered without {missing}$") as caught:
+        await temporary(made).get(fetch)
+    assert caught.value.reason == "malformed"
 
 
 @pytest.mark.parametrize(
