@@ -127,9 +127,8 @@ def _checked(found: Credentials, who: str, now: float) -> Issued:
 def _load(name: str, *loggers: str) -> ModuleType:
     """Import a module of a package, and silence its `loggers`."""
     module = importlib.import_module(name)
-    for logger in map(logging.getLogger, loggers):
-        logger.handlers.clear()
-        logger.setLevel(logging.CRITICAL)
+    for logger in loggers:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     return module
 
 

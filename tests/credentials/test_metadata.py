@@ -196,6 +196,19 @@ async def test_the_credentials_uri(temporary, fetch, ecs, environment):
     assert str(caught.value) == "the credentials URI answered 404: it gives no keys"
 
 
+async def test_the_credentials_uri_is_asked_directly():
+    """The credentials URI stands beside this machine: no proxy is asked for it."""
+    asked = []
+
+    async def note(request, **bounds):
+        asked.append((request.url, bounds["direct"]))
+        raise TransportError("no route", reason="connect")
+
+    with pytest.raises(TransportError):
+        await alibaba.Metadata({"ALIBABA_CLOUD_CREDENTIALS_URI": "http://keys.invalid"}).issue(note, time.time())
+    assert asked == [("http://keys.invalid/", True)]
+
+
 @pytest.mark.parametrize(
     "uri", ["ftp://h/x", "h/x", "http://", "http://u:p@h/", "http://h/a b", "http://[h/", "https://h/\n"], ids=ascii
 )
