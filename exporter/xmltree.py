@@ -61,7 +61,7 @@ def _is_harmless(body: bytes) -> bool:
 
     They do where it is UTF-8 without `<!`: then it holds no comment and no CDATA either, whatever else it is.
     """
-    if b"<!" in body or b"\0" in body or _LONG_NAMESPACE.search(body):
+    if (b"!" in body and b"<!" in body) or b"\0" in body or _LONG_NAMESPACE.search(body):
         return False
     start = body[:MAX_DECLARATION_BYTES].removeprefix(_UTF8_BOM)
     if not start.startswith(b"<?xml"):
