@@ -34,6 +34,6 @@ USER 65532:65532
 WORKDIR /etc/batchops-exporter
 EXPOSE 10083
 STOPSIGNAL SIGTERM
-# http.client knows no proxy variables. With --web.config.file (TLS) or another port, replace this check at run time.
+# http.client knows no proxy variables. With another port, replace this check at run time.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/opt/venv/bin/python", "-I", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 10083, timeout=3); c.request('GET', '/-/healthy'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["/opt/venv/bin/batchops-exporter"]

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program with `arguments` (None: those of the process); the result is its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):  # before all else, and also as PID 1, which has no default ones
         signal.signal(number, _leave)
+    signal.signal(signal.SIGHUP, _stay)
     options = flags.parse(sys.argv[1:] if arguments is None else arguments)
     logs.set_up(options.log_level, options.log_format)
     try:
@@ -65,13 +66,19 @@ def _leave(number: int, frame: object) -> NoReturn:
     sys.exit(0)
 
 
+def _stay(number: int, frame: object) -> None:
+    """Many daemons read their file anew at SIGHUP; to end instead, which is the default, would be a bad surprise."""
+    del number, frame
+    log.warning("SIGHUP is not used: restart the exporter to read the configuration anew")
+
+
 def _serve(options: argparse.Namespace) -> None:
     _export(options, _load(options))
 
 
 def _check_config(options: argparse.Namespace) -> None:
     found = _load(options)
-    print(f"{options.config_file} is valid: {len(found.targets)} targets.")
+    print(f"{options.config_file} is valid. Targets: {len(found.targets)}")
     for target in found.targets:
         print(f"  {target.name}")
 
@@ -84,7 +91,8 @@ def _simulate(options: argparse.Namespace) -> None:
     stores = _scenario(options.scenario).stores
     sockets = _listen(options.addresses)
     for store in stores:
-        log.info("simulating", extra={"region": store.region, "access_key_id": store.access_key_id})
+        about = {"scheme": store.wire.scheme, "region": store.region, "access_key_id": store.access_key_id}
+        log.info("simulating", extra=about)
     _tell("the simulated store listens", sockets)
     asyncio.run(server.serve(simulator.create_app(stores), sockets))
 
@@ -155,7 +163,7 @@ async def _answer(
 ) -> None:
     async with Transport() as transport:
         scraper = Scraper(found.targets, Caller(transport, selfmetrics), selfmetrics)
-        await server.serve(create_app(scraper, selfmetrics, settings), sockets)
+        await server.serve(create_app(scraper, selfmetrics, settings), sockets, before_end=scraper.give_up)
 
 
 def _listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:

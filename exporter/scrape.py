@@ -52,6 +52,11 @@ class Scraper:
         """The outcome of the target's last listing, for people; None before the first one."""
         return self._watches[name].last
 
+    def give_up(self) -> None:
+        """End the listings under way; the scrapes that wait for them are answered with what they have."""
+        for watch in self._watches.values():
+            watch.give_up()
+
     async def scrape(self, names: Iterable[str], allowed: float | None) -> list[Listing]:
         """A listing of each named target, after at most `allowed` seconds (None: only each target's own bound)."""
         return await asyncio.gather(*(self._watches[name].listing(allowed) for name in names))
@@ -118,7 +123,14 @@ class Watch:
             if not flight.waiting and not flight.task.done():
                 flight.task.cancel()
                 self._flight = None
-        return flight.task.result() if done else self._ended(flight, _timeout(flight))
+        if done and not flight.task.cancelled():
+            return flight.task.result()
+        return self._ended(flight, _timeout(flight))
+
+    def give_up(self) -> None:
+        """End the flight, if there is one."""
+        if self._flight is not None:
+            self._flight.task.cancel()
 
     async def _list(self, flight: Flight) -> Listing:
         """List the target; whatever happens is told in the outcome."""

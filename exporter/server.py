@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -13,12 +14,15 @@ import uvicorn
 from exporter.errors import ExporterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
 
 GRACE_SECONDS: Final = 8
 """What scrapes may take when the process is told to end; below the 10 seconds that container engines give."""
+
+LAST_SECONDS: Final = 3
+"""Of these, what is left for rendering and sending when listings that still run are ended."""
 
 IDLE_SECONDS: Final = 75
 """An idle connection of a client is kept so long: past the usual scrape interval of 60 seconds."""
@@ -57,15 +61,20 @@ def listen(host: str, port: int) -> list[socket.socket]:
         return found
 
 
-async def serve(app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
-    """Answer on `sockets` until SIGINT or SIGTERM; then the requests under way are ended within GRACE_SECONDS."""
-    await _server(app).serve(sockets=list(sockets))
+async def serve(
+    app: ASGIApp, sockets: Sequence[socket.socket], *, before_end: Callable[[], None] = lambda: None
+) -> None:
+    """Answer on `sockets` until SIGINT or SIGTERM; then the requests under way are ended within GRACE_SECONDS.
+
+    `before_end` is called LAST_SECONDS before that: it makes those that still wait come to their end.
+    """
+    await _Server(_config(app), before_end).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
 def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
     """Answer on `sockets` in a thread of its own, beside another server, which has the signals."""
-    server = _server(app)
+    server = uvicorn.Server(_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": list(sockets)}, name="beside", daemon=True)
     thread.start()
     try:
@@ -75,18 +84,32 @@ def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
         thread.join()
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+class _Server(uvicorn.Server):
+    """A server that says so before it gives up on the requests under way."""
+
+    def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_end = before_end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new requests, and let those under way end."""
+        last_call = asyncio.get_running_loop().call_later(GRACE_SECONDS - LAST_SECONDS, self._before_end)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            last_call.cancel()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -68,6 +68,8 @@ def _by_status(response: Response) -> Meaning:
         return Meaning("auth", "the service does not accept the credentials; check them")
     if status == HTTPStatus.FORBIDDEN:
         return Meaning("access_denied", "the service refuses the call; check the permissions of the credentials")
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return Meaning("http_4xx", "a proxy on the way asks for credentials; check proxy_url")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Meaning("throttled", "too many requests; scrape less often or lower requests_per_second")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -104,13 +104,15 @@ class Transport:
 def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
     """Raises TransportError where the files cannot be read or hold no certificate."""
     ca_file, name = connection.ca_file, connection.server_name
+    files = f"tls.ca_file {ca_file}"
     try:
         context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
         if connection.cert_file:
+            files = f"tls.cert_file {connection.cert_file} and tls.key_file {connection.key_file}"
             context.load_cert_chain(connection.cert_file, connection.key_file or None)
     except OSError as error:
         why = "no valid certificate and key" if isinstance(error, ssl.SSLError) else error.strerror
-        raise TransportError(f"the TLS files cannot be used: {why}", reason="config") from error
+        raise TransportError(f"{files} cannot be used: {why}", reason="config") from error
     if connection.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

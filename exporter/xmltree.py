@@ -31,6 +31,7 @@ MAX_DECLARATION_BYTES: Final = 200
 """A document with a longer XML declaration is read twice."""
 
 _MARKS: Final = b"<=&\r\n"
+_WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype\s+)?html[\s>]", re.IGNORECASE)
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _ENCODING: Final = re.compile(rb"""encoding\s*=\s*["']([^"']*)""")
 _LONG_NAMESPACE: Final = re.compile(rb"xmlns[^<]{%d}" % MAX_NAMESPACE_CHARACTERS)
@@ -46,6 +47,10 @@ def parse(body: bytes) -> Element:
         raise MalformedResponse("the answer has an empty body where XML is documented")
     if len(body) - len(body.translate(None, _MARKS)) > MAX_MARKS:
         raise MalformedResponse("the answer holds more markup than any page of jobs")
+    if _WEB_PAGE.match(body):
+        raise MalformedResponse(
+            "the answer is a web page, not XML of the service: does a proxy or a login page answer?"
+        )
     try:
         if not _is_harmless(body):
             _inspect(body)

@@ -62,7 +62,7 @@ def test_a_good_file_is_told_to_be_good(run, config_file):
     assert (done.returncode, done.stderr) == (0, "")
     path = flag.removeprefix("--config.file=")
     targets = "  oss/prod/cn-hangzhou\n  oss/prod/ap-southeast-1\n"
-    assert done.stdout == f"{path} is valid: 2 targets.\n{targets}"
+    assert done.stdout == f"{path} is valid. Targets: 2\n{targets}"
 
 
 def test_variables_are_expanded_where_asked_for(run, config_file):

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter import server
 from exporter.simulator import Fault, create_app
 from tests.cli.conftest import TROUBLE
 from tests.rig import KEY_ID, KEY_SECRET, fresh_store, parse, value
@@ -79,6 +80,38 @@ def test_a_scrape_under_way_is_still_answered(number, start, config_file):
     assert value(samples, "batchops_up") == 1
     assert sum(key.name == "batchops_job_info" for key in samples) == 25
     assert_no_trouble(exporter)
+
+
+def test_a_listing_that_hangs_is_given_up(start, config_file):
+    """A scrape that would outlast the end is answered before it, with the hanging target down for `timeout`."""
+    store = fresh_store()
+    store.faults.add(Fault("delay", seconds=60))
+    answers = []
+    with serve(create_app(store)) as store_url:
+        exporter = start(config_file(store_url, credentials=CREDENTIALS, timeout="1m"), LISTEN)
+        url = exporter.wait_until_it_listens()
+        scrape = threading.Thread(target=lambda: answers.append(httpx.get(f"{url}/metrics", timeout=30)))
+        scrape.start()
+        while not store.requests:
+            time.sleep(0.01)
+        begin = time.monotonic()
+        exporter.send(signal.SIGTERM)
+        scrape.join()
+        assert exporter.wait() == 0
+        assert time.monotonic() - begin < server.GRACE_SECONDS + 1
+    assert answers[0].status_code == 200
+    assert value(parse(answers[0].text), "batchops_scrape_error", reason="timeout") == 1
+    assert_no_trouble(exporter)
+
+
+def test_a_hangup_ends_nothing(start):
+    """SIGHUP, by which some daemons reload, leaves it running and is told in the log."""
+    process = start("--demo", LISTEN)
+    url = process.wait_until_it_listens()
+    process.send(signal.SIGHUP)
+    assert httpx.get(f"{url}/-/healthy").status_code == 200
+    assert process.stop() == 0
+    assert "SIGHUP is not used" in process.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.simulator import Fault, Scenario, Store
+from exporter.simulator import WIRES, Fault, Scenario, Store
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
 from exporter.simulator.wire import Style
 from exporter.simulator.world import FixedWorld, StreamWorld
@@ -29,12 +29,12 @@ def test_an_empty_scenario_is_one_store():
     assert len(store.world.jobs(NOW)) == 120
 
 
-def test_the_demo_has_two_regions_with_other_jobs():
-    """The demo's stores differ in region and jobs."""
-    one, other = Scenario.demo().stores
-    assert one.region != other.region
-    assert one.world.jobs(NOW) != other.world.jobs(NOW)
-    assert one.access_key_id == other.access_key_id
+def test_the_demo_has_every_service_and_regions_with_other_jobs():
+    """The demo has each service; its stores differ in region and jobs."""
+    stores = Scenario.demo().stores
+    assert {id(store.wire) for store in stores} == {id(wire) for wire in WIRES.values()}
+    assert len({store.region for store in stores}) == len(stores)
+    assert len({store.world.jobs(NOW)[0].id for store in stores}) == len(stores)
 
 
 def test_every_key_arrives():

@@ -177,4 +177,5 @@ async def test_tls_files_that_cannot_be_used_are_a_fault_of_the_configuration(pa
         await send("127.0.0.1:1", scheme="https", **files)
     assert (caught.value.reason, caught.value.transient) == ("config", False)
     told = "No such file or directory" if fault == "missing" else "no valid certificate and key"
-    assert str(caught.value) == f"the TLS files cannot be used: {told}"
+    assert str(caught.value).endswith(f" cannot be used: {told}")
+    assert f"tls.{part} {bad}" in str(caught.value)
