@@ -22,6 +22,7 @@ from exporter.errors import ConfigError, ExporterError
 from exporter.providers import PROVIDERS
 from exporter.scrape import Scraper
 from exporter.selfmetrics import SelfMetrics
+from exporter.threads import WaitingThreads
 from exporter.transport import Transport
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def _export(options: argparse.Namespace, found: Config) -> None:
 async def _answer(
     found: Config, selfmetrics: SelfMetrics, settings: Settings, sockets: Sequence[socket.socket]
 ) -> None:
+    asyncio.get_running_loop().set_default_executor(WaitingThreads())
     async with Transport() as transport:
         scraper = Scraper(found.targets, Caller(transport, selfmetrics), selfmetrics)
         await server.serve(create_app(scraper, selfmetrics, settings), sockets, before_end=scraper.give_up)

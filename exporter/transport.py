@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-MAX_CONNECTIONS: Final = 100
-"""Connections open at once, for each way out (proxy and TLS settings)."""
+MAX_IDLE_CONNECTIONS: Final = 100
+"""Kept open between requests, for each way out (proxy and TLS settings).
+
+Those in use are not bounded here: a target has one request under way, or a few, and none may wait for another's.
+"""
 
 KEEPALIVE_SECONDS: Final = 75.0
 """An idle connection is kept so long: past the usual scrape interval of 60 seconds."""
@@ -40,6 +43,7 @@ class Transport:
 
     def __init__(self) -> None:
         self._clients: dict[tuple[ConnectionSettings, bool], httpx.AsyncClient] = {}
+        self._making: dict[tuple[ConnectionSettings, bool], asyncio.Lock] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +65,7 @@ class Transport:
         bounded by the caller (`asyncio.timeout_at`): a timeout per read would let a slow answer last for ever.
         """
         try:
-            client = self._client(connection, direct or is_loopback(request.host))
+            client = await self._client(connection, direct or is_loopback(request.host))
             content = request.body or None
             async with client.stream(
                 request.method, request.url, headers=dict(request.headers), content=content
@@ -83,21 +87,23 @@ class Transport:
         except TimeoutError:
             raise TransportError(f"{request.host} did not answer within {seconds:g} s", reason="timeout") from None
 
-    def _client(self, connection: ConnectionSettings, direct: bool) -> httpx.AsyncClient:  # noqa: FBT001 - part of the key
+    async def _client(self, connection: ConnectionSettings, direct: bool) -> httpx.AsyncClient:  # noqa: FBT001 - of the key
         key = (connection, direct)
-        if key not in self._clients:
-            self._clients[key] = httpx.AsyncClient(
-                headers=_HEADERS,
-                verify=_tls(connection),
-                proxy=connection.proxy_url or None,
-                trust_env=not direct and not connection.proxy_url,  # HTTPS_PROXY and NO_PROXY
-                timeout=None,  # noqa: S113 - see send()
-                limits=httpx.Limits(
-                    max_connections=MAX_CONNECTIONS,
-                    max_keepalive_connections=MAX_CONNECTIONS,
-                    keepalive_expiry=KEEPALIVE_SECONDS,
-                ),
-            )
+        async with self._making.setdefault(key, asyncio.Lock()):
+            if key not in self._clients:
+                tls = await asyncio.to_thread(_tls, connection)  # reads files, and takes its time without any
+                self._clients[key] = httpx.AsyncClient(
+                    headers=_HEADERS,
+                    verify=tls,
+                    proxy=connection.proxy_url or None,
+                    trust_env=not direct and not connection.proxy_url,  # HTTPS_PROXY and NO_PROXY
+                    timeout=None,  # noqa: S113 - see send()
+                    limits=httpx.Limits(
+                        max_connections=None,
+                        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+                        keepalive_expiry=KEEPALIVE_SECONDS,
+                    ),
+                )
         return self._clients[key]
 
 

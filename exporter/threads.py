@@ -1,0 +1,54 @@
+"""Where work runs that must not hold up the event loop: computing in few threads, waiting in as many as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMPUTING_THREADS: Final = 2
+"""For parsing, choosing and rendering: more would only share the interpreter's lock, and hold more pages at once."""
+
+_computing: Final = ThreadPoolExecutor(COMPUTING_THREADS, thread_name_prefix="compute")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def compute(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` gives, from a thread that no waiting for names, files or networks can take away."""
+    return await asyncio.get_running_loop().run_in_executor(_computing, partial(work, *args, **kwargs))
+
+
+class WaitingThreads(ThreadPoolExecutor):
+    """A thread for each call, and none of them is waited for at the end.
+
+    The event loop looks names up in its default executor, and files are read there. Both can hang for longer than any
+    deadline; with a pool of few threads, a few that hang would stop all others, and the end of the process too.
+    """
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - as its base
+        """Call `fn` in a thread of its own."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=run, name="wait", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as its base
+        """Leave what hangs behind."""
+        del wait, cancel_futures
