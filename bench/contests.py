@@ -69,7 +69,7 @@ def render(jobs: int) -> Iterator[Contest]:
     registry.register(_Fixed(oracle.families([listing])))
 
     def ours() -> bytes:
-        return b"".join(exposition.render([listing]))
+        return b"".join(exposition.assemble([exposition.blocks(listing)]))
 
     _agree(generate_latest(registry), ours())
     yield Contest(worked(lambda: generate_latest(registry)), worked(ours))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -18,11 +19,13 @@ from starlette.routing import Route
 from exporter import exposition, landing
 from exporter.negotiation import accepts_gzip, prefers_openmetrics
 from exporter.selfmetrics import OPENMETRICS_END
+from exporter.threads import compute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from exporter.model import Listing
     from exporter.scrape import Scraper
@@ -36,6 +39,12 @@ PIECE_BYTES: Final = 256 * 1024
 GZIP_LEVEL: Final = 1
 """Higher levels cost several times the time for a few per cent."""
 
+
+FINISH_FACTOR: Final = 1.5
+"""Where joining and compressing took longer than the offset, so many times its last duration is taken off instead."""
+
+SEND_SECONDS: Final = 60.0
+"""A client that has not taken its answer by then is left."""
 
 FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/ready")
 """Routes whose path no flag changes."""
@@ -62,6 +71,8 @@ class Routes:
         self._settings = settings
         self._scrapes = 0
         self._rendering = asyncio.Lock()
+        self._finish_seconds: dict[str, float] = {}
+        """What joining and compressing took the last time, by the path asked."""
 
     async def metrics(self, request: Request) -> Response:
         """Every target, then the exporter's own metrics."""
@@ -134,13 +145,25 @@ class Routes:
         self._scrapes += 1
         try:
             with self._selfmetrics.in_flight.track_inprogress():
-                listings = await self._scraper.scrape(names, self._allowed(request))
+                allowed = self._allowed(request)
+                targets = await self._scraper.scrape(names, allowed, self._blocks)
+                listed = time.monotonic()
                 async with self._rendering:
-                    body = await asyncio.to_thread(self._render, listings, openmetrics=openmetrics, gzip=gzip, own=own)
-        finally:
+                    body = await compute(self._join, targets, openmetrics=openmetrics, gzip=gzip, own=own)
+                self._finish_seconds[request.url.path] = time.monotonic() - listed
+        except BaseException:
             self._scrapes -= 1
+            raise
         headers["content-length"] = str(sum(map(len, body)))
-        return StreamingResponse(_pieces(body), headers=headers, media_type=media_type)
+        return _Sent(_pieces(body), self._sent, headers=headers, media_type=media_type)
+
+    def _sent(self) -> None:
+        self._scrapes -= 1
+
+    async def _blocks(self, listing: Listing) -> list[bytes]:
+        """A target's lines, rendered while others are still being listed."""
+        async with self._rendering:
+            return await compute(exposition.blocks, listing)
 
     def _allowed(self, request: Request) -> float | None:
         """Seconds that the scrape may take: its timeout less the offset (at most half of it); None: it names none."""
@@ -150,17 +173,33 @@ class Routes:
             return None
         if not math.isfinite(timeout) or timeout <= 0:
             return None
-        return timeout - min(self._settings.timeout_offset, timeout / 2)
+        finish = FINISH_FACTOR * self._finish_seconds.get(request.url.path, 0.0)
+        return timeout - min(max(self._settings.timeout_offset, finish), timeout / 2)
 
-    def _render(self, listings: list[Listing], *, openmetrics: bool, gzip: bool, own: bool) -> list[bytes]:
+    def _join(self, targets: list[list[bytes]], *, openmetrics: bool, gzip: bool, own: bool) -> list[bytes]:
         def text() -> Iterator[bytes]:
-            yield from exposition.render(listings)
+            yield from exposition.assemble(targets)
             if own:
                 yield self._selfmetrics.render(openmetrics=openmetrics)
             if openmetrics:
                 yield OPENMETRICS_END
 
         return list(_compressed(text()) if gzip else text())
+
+
+class _Sent(StreamingResponse):
+    """An answer that counts as a scrape until it is sent, or its client has gone."""
+
+    def __init__(self, body: AsyncIterator[bytes], sent: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - its base's
+        super().__init__(body, **options)
+        self._tell = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._tell()
 
 
 def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from exporter.model import Job, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class Family(NamedTuple):
@@ -57,18 +57,22 @@ class View:
 Writer: TypeAlias = "Callable[[View, str], str]"
 
 
-def render(listings: Iterable[Listing]) -> Iterator[bytes]:
-    """The exposition of `listings`, each of another target, in pieces: first those about targets, then those of jobs.
+def blocks(listing: Listing) -> list[bytes]:
+    """The lines of `listing`, a block for each of FAMILIES; it needs no other target."""
+    view = View(listing)
+    return [write(view, family.name).encode() for family, write in _WRITERS]
+
+
+def assemble(targets: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
+    """The exposition of some targets, each given as its `blocks`, in pieces.
 
     The end mark of OpenMetrics is left to the caller, who may have more families.
     """
-    views = [View(listing) for listing in listings]
-    for family, write in _WRITERS:
+    for index, family in enumerate(FAMILIES):
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n".encode()
-        for view in views:
-            block = write(view, family.name)
-            if block:
-                yield block.encode()
+        for target in targets:
+            if target[index]:
+                yield target[index]
 
 
 def _target_number(read: Callable[[Listing], float | None]) -> Writer:
@@ -263,4 +267,4 @@ _WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
 )
 
 FAMILIES: Final[tuple[Family, ...]] = tuple(family for family, _ in _WRITERS)
-"""Every family of `render`, in its order; all are gauges."""
+"""Every family, in the order of the exposition; all are gauges."""

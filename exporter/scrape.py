@@ -18,6 +18,7 @@ from exporter.errors import ListingError, MalformedResponse, TransportError
 from exporter.listing import Pages, list_jobs
 from exporter.model import Listing
 from exporter.selection import select
+from exporter.threads import compute
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 DESCRIBE_SHARE: Final = 0.5
 """Of the time that is left when a listing is complete: what DescribeJob may take. The rest is for the answer."""
 
+Made = TypeVar("Made")
 Parsed = TypeVar("Parsed")
 
 log = logging.getLogger(__name__)
@@ -57,9 +59,18 @@ class Scraper:
         for watch in self._watches.values():
             watch.give_up()
 
-    async def scrape(self, names: Iterable[str], allowed: float | None) -> list[Listing]:
-        """A listing of each named target, after at most `allowed` seconds (None: only each target's own bound)."""
-        return await asyncio.gather(*(self._watches[name].listing(allowed) for name in names))
+    async def scrape(
+        self, names: Iterable[str], allowed: float | None, then: Callable[[Listing], Awaitable[Made]]
+    ) -> list[Made]:
+        """What `then` makes of a listing of each named target, as soon as it is there.
+
+        A listing comes after at most `allowed` seconds (None: only each target's own bound).
+        """
+
+        async def one(watch: Watch) -> Made:
+            return await then(await watch.listing(allowed))
+
+        return await asyncio.gather(*(one(self._watches[name]) for name in names))
 
 
 @dataclass(slots=True)
@@ -68,6 +79,8 @@ class Flight:
 
     started: float
     deadline: Deadline
+    soonest: float = float("inf")
+    """When the first of those who wait gives up."""
     task: asyncio.Task[Listing] = field(init=False)
     pages: Pages = field(default_factory=Pages)
     waiting: int = 0
@@ -83,7 +96,11 @@ class Watch:
         self._observer = observer
         self._now = now
         self._flight: Flight | None = None
+        self._newest: Listing | None = None
+        """The outcome of the last flight, good or not, where `min_interval` asks to keep it."""
+        self._newest_at = 0.0
         self._good: Listing | None = None
+        """The last complete listing, where `serve_stale_for` asks to keep it."""
         self._good_at = 0.0
         self._last_success: float | None = None
         self._reasons = Reasons()
@@ -96,15 +113,15 @@ class Watch:
         """The target's listing, failed with `timeout` where it is not complete after `allowed` seconds."""
         start = time.monotonic()
         target = self._target
-        if self._good is not None and self._good is self.last and start - self._good_at < target.min_interval:
-            return self._good
+        if self._newest is not None and start - self._newest_at < target.min_interval:
+            return self._with_stale(self._newest)
         listing = await self._fly(start, target.timeout if allowed is None else min(target.timeout, allowed))
-        return listing if listing.error is None else self._with_stale(listing)
+        return self._with_stale(listing)
 
     def _with_stale(self, failed: Listing) -> Listing:
-        """`failed` with the jobs of the last good listing, as long as `serve_stale_for` allows."""
+        """A `failed` listing with the jobs of the last good one, as long as `serve_stale_for` allows."""
         good = self._good
-        if good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
+        if failed.error is None or good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
             return failed
         return replace(failed, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped)
 
@@ -115,6 +132,7 @@ class Watch:
             flight = self._flight = Flight(start, Deadline(start + bound))
             flight.task = asyncio.create_task(self._list(flight), name=f"listing {self._target.name}")
         flight.deadline.extend(min(start + bound, flight.started + self._target.timeout))
+        flight.soonest = min(flight.soonest, start + bound)
         flight.waiting += 1
         try:
             done, _ = await asyncio.wait({flight.task}, timeout=start + bound - time.monotonic())
@@ -125,7 +143,10 @@ class Watch:
                 self._flight = None
         if done and not flight.task.cancelled():
             return flight.task.result()
-        return self._ended(flight, _timeout(flight))
+        late = self._outcome(flight, _timeout(flight))
+        if not flight.waiting:  # else the flight goes on, and its own end is what counts
+            self._record(late)
+        return late
 
     def give_up(self) -> None:
         """End the flight, if there is one."""
@@ -140,7 +161,7 @@ class Watch:
                     await self._watch(flight)
                 else:
                     await self._read_pages(flight)
-                chosen = await asyncio.to_thread(self._select, flight.pages)
+                chosen = await compute(self._select, flight.pages)
                 if self._target.jobs.describe:
                     await self._explain(flight, chosen.jobs)
                 return self._ended(flight, chosen)
@@ -162,7 +183,8 @@ class Watch:
         """The jobs that the configuration names, all of them or none; those that do not exist are told once."""
         described = Described()
         await describe(self._target.jobs.ids, self._target.api, self._reader(flight), described)
-        flight.pages.jobs |= {job_id: detail.job for job_id, detail in described.found.items()}
+        found = described.found
+        flight.pages.jobs |= {job_id: found[job_id].job for job_id in self._target.jobs.ids if job_id in found}
         self._reasons.keep(described.found)
         if set(described.gone) - self._gone:
             log.warning("no such jobs: %s", ", ".join(described.gone), extra={"target": self._target.name})
@@ -170,7 +192,7 @@ class Watch:
 
     async def _explain(self, flight: Flight, jobs: Sequence[Job]) -> None:
         """Ask why, in what time is left; that this fails is told, and no reason to lose the listing."""
-        seconds = DESCRIBE_SHARE * flight.deadline.remaining(time.monotonic())
+        seconds = DESCRIBE_SHARE * (flight.soonest - time.monotonic())
         error = await self._reasons.explain(jobs, self._target.api, self._reader(flight), seconds=seconds)
         reason = error.reason if error else None
         if error is not None and reason != self._unexplained:
@@ -184,7 +206,7 @@ class Watch:
         """What `parse`, which runs in a thread, makes of the answer to `request`."""
         body = await self._caller.call(self._target, request, deadline)
         try:
-            return await asyncio.to_thread(parse, body)
+            return await compute(parse, body)
         except MalformedResponse as error:
             self._observer.failed(self._target, request.operation, error.reason)
             raise
@@ -200,34 +222,43 @@ class Watch:
         )
 
     def _ended(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
-        """The listing that `flight` ended with; what later scrapes need of it is kept."""
-        target = self._target
-        now = time.monotonic()
-        error = outcome if isinstance(outcome, ListingError) else None
-        if error is None:
+        """The listing that `flight` ended with of itself; what later scrapes need of it is kept."""
+        if not isinstance(outcome, ListingError):
             self._last_success = self._now()
-        self._tell(error)
+        listing = self._outcome(flight, outcome)
+        self._record(listing)
+        now = time.monotonic()
+        if self._target.min_interval:
+            self._newest, self._newest_at = listing, now
+        if self._target.serve_stale_for and listing.error is None:
+            self._good, self._good_at = listing, now
+        return listing
+
+    def _record(self, listing: Listing) -> None:
+        """Tell people: in the log what changed, on the landing page how it stands."""
+        self._tell(listing.error)
+        self.last = replace(listing, jobs=(), details={})
+
+    def _outcome(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
+        target = self._target
         listing = Listing(
             provider=target.provider,
             account=target.account,
             region=target.region,
             pages=flight.pages.count,
-            duration=now - flight.started,
-            error=error,
+            duration=time.monotonic() - flight.started,
+            error=outcome if isinstance(outcome, ListingError) else None,
             last_success=self._last_success,
             describe=target.jobs.description,
             credentials_source=target.credentials.name,
             credentials_expire=target.credentials.expires,
         )
         if isinstance(outcome, ListingError):
-            self.last = listing
             return listing
-        self.last = listing = replace(listing, counts=outcome.counts, dropped=outcome.dropped)
-        details = {job.id: detail for job in outcome.jobs if (detail := self._reasons.of(job)) is not None}
-        listing = replace(listing, jobs=outcome.jobs, details=details)
-        if target.min_interval or target.serve_stale_for:
-            self._good, self._good_at, self.last = listing, now, listing
-        return listing
+        details = {}
+        if "DescribeJob" in target.operations:
+            details = {job.id: detail for job in outcome.jobs if (detail := self._reasons.of(job)) is not None}
+        return replace(listing, jobs=outcome.jobs, details=details, counts=outcome.counts, dropped=outcome.dropped)
 
     def _tell(self, error: ListingError | None) -> None:
         """Log what changed: a failure that lasts is a metric, and its log line at each scrape would be noise."""

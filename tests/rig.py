@@ -112,8 +112,16 @@ class Rig:
 
     async def listing(self, allowed: float | None = None) -> Listing:
         """A scrape of the first target."""
-        (listing,) = await self.scraper.scrape([self.targets[0].name], allowed)
+        (listing,) = await self.scrape(allowed, self.targets[0])
         return listing
+
+    async def scrape(self, allowed: float | None = None, *targets: Target) -> list[Listing]:
+        """A listing of each of `targets`; without any, of all."""
+
+        async def itself(listing: Listing) -> Listing:
+            return listing
+
+        return await self.scraper.scrape([target.name for target in targets or self.targets], allowed, itself)
 
     async def failure(self, allowed: float | None = None) -> ListingError:
         """The error of a scrape of the first target, which must fail and leave no trace of jobs."""

@@ -175,12 +175,50 @@ async def test_min_interval_reuses_a_good_listing(store, target):
     assert len(store.requests) == 2 * PAGES
 
 
-async def test_min_interval_does_not_reuse_a_failed_listing(store, target):
-    """After a failure the next scrape tries again, whatever `min_interval` says."""
-    async with rig(target(min_interval=60.0, retries=0)) as parts:
-        store.faults.add(Fault("error", status=500, times=1))
-        assert (await parts.failure()).reason == "http_5xx"
+async def test_min_interval_protects_a_service_that_refuses(store, target):
+    """A failed listing is reused for `min_interval` too, so that a throttling service is left alone."""
+    async with rig(target(min_interval=0.5, retries=0)) as parts:
+        store.faults.add(Fault("error", status=429, times=1))
+        assert (await parts.failure()).reason == "throttled"
+        assert (await parts.failure()).reason == "throttled"
+        assert len(store.requests) == 1
+        await asyncio.sleep(0.5)
         assert len((await parts.listing()).jobs) == 25
+
+
+async def test_a_hasty_scrape_is_not_the_target_s_state(store, target, caplog):
+    """A scrape that gives up on a listing which goes on fails alone: neither log nor landing page tell of it."""
+    store.faults.add(Fault("delay", seconds=0.3, times=1))
+    async with rig(target(min_interval=60.0)) as parts:
+        hasty, patient = await asyncio.gather(parts.listing(0.1), parts.listing())
+        assert hasty.error is not None
+        assert patient.error is None
+        assert (await parts.listing()).error is None
+        last = parts.scraper.last(parts.targets[0].name)
+        assert last is not None
+        assert last.error is None
+    assert [record for record in caplog.records if record.name == "exporter.scrape"] == []
+
+
+async def test_many_that_hang_do_not_starve_one(store, target):
+    """A hundred and fifty targets that never answer leave a healthy one its connection and its time."""
+    store.faults.add(Fault("delay", seconds=30))
+    hung = [target(account=f"hung-{number}", timeout=1.5) for number in range(150)]
+    healthy = Store(World.fixed(make_jobs(3, now=1_750_000_000)))
+    with serve(create_app(healthy)) as url:
+        async with rig(*hung, target_at(url, "healthy", timeout=1.5)) as parts:
+            *failed, good = await parts.scrape()
+    assert {listing.error and listing.error.reason for listing in failed} == {"timeout"}
+    assert (good.error, len(good.jobs)) == (None, 3)
+
+
+async def test_who_joins_is_not_made_to_wait_for_reasons(store, target):
+    """DescribeJob takes its share of the time of whoever must leave first: a scrape that joined keeps its listing."""
+    store.world.listed[0] = store.world.listed[0]._replace(status="Failed")
+    store.faults.add(Fault("delay", operation="DescribeJob", seconds=30))
+    async with rig(target(jobs=JobPolicy(describe=True))) as parts:
+        patient, joined = await asyncio.gather(parts.listing(8.0), parts.listing(1.5))
+    assert (patient.error, joined.error) == (None, None)
 
 
 async def test_serve_stale_for_keeps_the_jobs_for_a_while(store, target):
@@ -217,7 +255,7 @@ async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
 
     broken_api = Broken(Endpoint("http", store_url.removeprefix("http://")), "cn-hangzhou")
     async with rig(target_at(store_url, "broken", api=broken_api), target_at(store_url)) as parts:
-        broken, good = await parts.scraper.scrape(parts.scraper.names, None)
+        broken, good = await parts.scrape()
     assert broken.error is not None
     assert (broken.error.reason, broken.jobs) == ("malformed", ())
     assert str(broken.error) == "the exporter failed to read the answer; see its log"
@@ -235,7 +273,7 @@ async def test_a_slow_target_does_not_hold_up_a_fast_one():
     with serve(create_app(stores)) as url:
         async with rig(*(target_at(url, region=store.region) for store in stores)) as parts:
             start = time.monotonic()
-            listings = await parts.scraper.scrape(parts.scraper.names, None)
+            listings = await parts.scrape()
     assert time.monotonic() - start < 1.5
     assert [len(listing.jobs) for listing in listings] == [3] * 8
 
@@ -293,7 +331,7 @@ async def test_the_regions_of_an_account_share_its_pace():
         ]
         async with rig(*regions) as parts:
             start = time.monotonic()
-            listings = await parts.scraper.scrape(parts.scraper.names, None)
+            listings = await parts.scrape()
     assert [listing.error for listing in listings] == [None] * 8
     turns = [int(2 * (moment - start)) for moment in sorted(times)]  # in halves of a second
     assert turns == [0, 0, 0, 0, 1, 1, 2, 2]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from exporter.app import Settings
 from exporter.simulator import Store, World, create_app, make_jobs
 from tests.rig import target_at
 from tests.serving import serve
@@ -64,3 +65,21 @@ def test_who_leaves_in_the_middle_is_forgotten(client):
     for _ in range(3):
         stalled(client, "/metrics").close()
     assert "\nbatchops_exporter_scrapes_in_flight 1.0\n" in client.get("/metrics").text
+
+
+def test_who_does_not_read_counts_as_a_scrape(exported):
+    """An answer that is not taken holds its place among --web.max-requests; when it is, the place is free again."""
+    store = Store(World.fixed(make_jobs(JOBS, now=1_750_000_000)))
+    with serve(create_app(store)) as url:
+        client = exported(target_at(url, min_interval=60.0), settings=Settings(max_requests=2))
+        connections = [stalled(client, "/metrics") for _ in range(2)]
+        try:
+            assert client.get("/metrics").status_code == 503
+            rest(connections[0])
+            deadline = time.monotonic() + 5
+            while (answer := client.get("/metrics")).status_code == 503:
+                assert time.monotonic() < deadline
+            assert answer.status_code == 200
+        finally:
+            for connection in connections:
+                connection.close()

@@ -8,7 +8,7 @@ import pytest
 
 from exporter import config
 from exporter.errors import ListingError
-from exporter.exposition import FAMILIES, render
+from exporter.exposition import FAMILIES, assemble, blocks
 from exporter.model import STATUSES, Job, JobDetail, Listing
 from exporter.selfmetrics import SelfMetrics
 from tests import needs
@@ -74,7 +74,7 @@ def exposition():
         own.requested(targets[0], "ListJobs", seconds)
     own.requested(targets[1], "ListJobs", 0.5)
     own.failed(targets[1], "ListJobs", "access_denied")
-    return (b"".join(render(LISTINGS)) + own.render(openmetrics=False)).decode()
+    return (b"".join(assemble([*map(blocks, LISTINGS)])) + own.render(openmetrics=False)).decode()
 
 
 def steady(text):

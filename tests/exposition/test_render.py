@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.errors import REASONS, ListingError
-from exporter.exposition import FAMILIES, TARGET_LABELS, render
+from exporter.exposition import FAMILIES, TARGET_LABELS, assemble, blocks
 from exporter.model import STATUSES, Job, JobDetail, Listing
 from exporter.selection import DROP_REASONS
 from exporter.selfmetrics import OPENMETRICS_END
@@ -118,7 +118,7 @@ BASE = Listing(provider="oss", account="prod", region="cn-hangzhou", pages=1, du
 
 
 def text(scrape):
-    return b"".join(render(scrape)).decode()
+    return b"".join(assemble([*map(blocks, scrape)])).decode()
 
 
 def samples(families):
@@ -147,7 +147,7 @@ def test_openmetrics_holds_the_samples_of_the_oracle(scrape):
 @given(scrapes)
 def test_pieces_are_whole_lines_of_utf8(scrape):
     """Each piece is UTF-8 and ends with a line, so whoever joins, compresses or sends the pieces breaks nothing."""
-    for piece in render(scrape):
+    for piece in assemble([*map(blocks, scrape)]):
         assert piece.decode().endswith("\n")
 
 
