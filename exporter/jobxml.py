@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_TOKEN_CHARACTERS: Final = 1024
 """The longest page token that any of the services documents."""
 
+MAX_WORD_CHARACTERS: Final = 256
+"""Of a job's id and status; the longest documented id has 64."""
+
 _LARGEST: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST))
 
@@ -159,6 +162,8 @@ def _word(leaf: dict[str, str | None], name: str) -> str:
     word = (leaf.get(name) or "").strip()
     if not word:
         raise MalformedResponse(f"{name} is missing or empty")
+    if len(word) > MAX_WORD_CHARACTERS or word in (".", ".."):  # which would be another place in a path
+        raise MalformedResponse(f"{name} is longer than {MAX_WORD_CHARACTERS} characters, or no name")
     return word
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from exporter import describing
-from exporter.exposition import render
+from exporter.exposition import assemble, blocks
 from exporter.jobapi import JobPolicy
 from exporter.model import Job
 from exporter.providers.oss import Oss
@@ -66,13 +66,14 @@ async def test_nothing_is_asked_unless_wanted(store, store_url):
     assert asked(store) == {}
 
 
-async def test_an_answer_is_kept_while_the_status_stays(store, world, store_url):
-    """A second listing asks again only for the job whose status has changed."""
+async def test_the_answer_of_a_finished_job_is_kept(store, world, store_url):
+    """A second listing asks for the jobs that may still change, and not for the one that has failed for good."""
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
         await parts.listing()
         world.listed[1] = world.listed[1]._replace(status="Failed")
         listing = await parts.listing()
-    assert asked(store) == {"job-000": 1, "job-001": 2, "job-002": 1}
+        await parts.listing()
+    assert asked(store) == {"job-000": 1, "job-001": 2, "job-002": 3}
     assert listing.details.keys() == {"job-000", "job-001", "job-002"}
     assert listing.details["job-001"].job.status == "Failed"
 
@@ -96,6 +97,22 @@ async def test_the_calls_of_a_listing_are_bounded(store, world, store_url):
             assert len(asked(store)) - before <= describing.MAX_CALLS
     assert told == [20, 40, 50, 50]
     assert set(asked(store).values()) == {1}
+
+
+@pytest.mark.parametrize("fault", ["gone", "slow", "unreadable"])
+async def test_jobs_asked_in_vain_hold_up_no_others(store, world, store_url, fault):
+    """Where the first jobs of a list cannot be told, later listings get to all the others."""
+    world.listed[:] = [job(number) for number in range(45)]
+    bad = {
+        "gone": Fault("error", operation="DescribeJob", status=404, code="NoSuchJob", times=20),
+        "slow": Fault("delay", operation="DescribeJob", seconds=30, times=1),
+        "unreadable": Fault("empty", operation="DescribeJob", times=20),
+    }
+    store.faults.add(bad[fault])
+    async with rig(target_at(store_url, jobs=DESCRIBE, timeout=1.5)) as parts:
+        for _ in range(6):
+            listing = await parts.listing()
+    assert len(listing.details) == 45
 
 
 async def test_a_job_gone_meanwhile_is_no_error(store, store_url):
@@ -170,7 +187,7 @@ async def test_watched_jobs_have_the_same_series(store, store_url):
     """With `ids`, the jobs are described and none is listed; each has what a listing would show, and why it failed."""
     watched = JobPolicy(ids=("job-000", "job-003"))
     async with rig(target_at(store_url), target_at(store_url, "few", jobs=watched)) as parts:
-        everything, some = await parts.scraper.scrape(parts.scraper.names, None)
+        everything, some = await parts.scrape()
     assert some.error is None
     assert {one.id: one for one in some.jobs} == {one.id: one for one in everything.jobs if one.id in watched.ids}
     assert some.details["job-000"].failure_code == WHY.failure_code
@@ -207,6 +224,6 @@ async def test_they_are_on_the_page(world):
         target = target_at(url, jobs=DESCRIBE)
         async with rig(target) as parts:
             listing = await parts.listing()
-    samples = parse(b"".join(render([listing])).decode())
+    samples = parse(b"".join(assemble([blocks(listing)])).decode())
     labels = {"failure_code": WHY.failure_code, "failure_reason": WHY.failure_reason}
     assert value(samples, "batchops_job_failure_info", job_id="job-000", **labels) == 1

@@ -121,7 +121,11 @@ def _jobs(section: Section) -> JobPolicy:
         max=section.integer("max", unset.max, least=0, most=1_000_000),
         description=section.boolean("description", default=unset.description),
         describe=section.boolean("describe", default=unset.describe),
-        ids=tuple(section.strings("ids", pattern="[!-~]{1,64}", hint="a job id of 1 to 64 characters, without blanks")),
+        ids=tuple(
+            section.strings(
+                "ids", pattern=r"(?!\.{1,2}$)[!-~]{1,64}", hint="a job id of 1 to 64 characters, without blanks"
+            )
+        ),
     )
     if policy.describe and policy.ids:
         section.problem("describe", "is needless beside ids: watched jobs are described at each scrape")
