@@ -45,8 +45,8 @@ class Caller:
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     """From 0 to 1: spreads the retries of many exporters."""
-    _paces: dict[tuple[str, str], Pace] = field(default_factory=dict, init=False, repr=False)
-    """Of each account: its regions share one."""
+    _paces: dict[tuple[str, str, float], Pace] = field(default_factory=dict, init=False, repr=False)
+    """Of each account: its regions share one, but those that the configuration gives another rate."""
 
     async def call(self, target: Target, request: Request, deadline: Deadline) -> bytes:
         """The body of the answer to `request`, signed anew at each attempt.
@@ -74,7 +74,8 @@ class Caller:
         return max(asked or 0.0, own * (0.5 + 0.5 * self.jitter()))
 
     async def _attempt(self, target: Target, request: Request) -> bytes:
-        pace = self._paces.setdefault((target.provider, target.account), Pace(target.requests_per_second))
+        rate = target.requests_per_second
+        pace = self._paces.setdefault((target.provider, target.account, rate), Pace(rate))
         try:
             await asyncio.sleep(pace.wait(time.monotonic()))
         except asyncio.CancelledError:

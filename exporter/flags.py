@@ -90,7 +90,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="external_url",
         metavar="URL",
         type=_url,
-        help="URL at which the exporter is reached, for the landing page's links and for /sd (default: the host asked).",
+        help="URL at which the exporter is reached: for the landing page's links and /sd (default: the host asked).",
     )
     add(
         "--web.max-requests",

@@ -33,8 +33,8 @@ FAULTS = {
     "no body": (Fault("empty"), "malformed", "page 1: the answer has an empty body where XML is documented"),
     "blanks": (body(" \n"), "malformed", "page 1: the answer has an empty body"),
     "another root": (body("<ListBucketResult>CANARY</ListBucketResult>"), "malformed", "is not ListJobsResult"),
-    "HTML": (body("<!DOCTYPE html><html>CANARY<br></html>"), "malformed", "declares a document type"),
-    "HTML of old": (body("<html>CANARY<br></html>"), "malformed", "is not well-formed XML (line 1, column 18)"),
+    "HTML": (body("<!DOCTYPE html><html>CANARY<br></html>"), "malformed", "is a web page"),
+    "HTML of old": (body("<html>CANARY<br></html>"), "malformed", "is a web page"),
     "JSON": (body('{"CANARY": 1}'), "malformed", "is not well-formed XML"),
     "XML cut short": (body(PAGE[:-30]), "malformed", "is not well-formed XML"),
     "an entity": (
