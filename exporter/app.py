@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 import zlib
@@ -39,7 +40,6 @@ PIECE_BYTES: Final = 256 * 1024
 GZIP_LEVEL: Final = 1
 """Higher levels cost several times the time for a few per cent."""
 
-
 FINISH_FACTOR: Final = 1.5
 """Where joining and compressing took longer than the offset, so many times its last duration is taken off instead."""
 
@@ -48,6 +48,8 @@ SEND_SECONDS: Final = 60.0
 
 FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/ready")
 """Routes whose path no flag changes."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class Routes:
         self._settings = settings
         self._scrapes = 0
         self._rendering = asyncio.Lock()
-        self._finish_seconds: dict[str, float] = {}
-        """What joining and compressing took the last time, by the path asked."""
+        self._finish_seconds: dict[tuple[str, ...], float] = {}
+        """What joining and compressing took the last time, by the targets asked for."""
 
     async def metrics(self, request: Request) -> Response:
         """Every target, then the exporter's own metrics."""
@@ -145,12 +147,12 @@ class Routes:
         self._scrapes += 1
         try:
             with self._selfmetrics.in_flight.track_inprogress():
-                allowed = self._allowed(request)
+                allowed = self._allowed(request, names)
                 targets = await self._scraper.scrape(names, allowed, self._blocks)
                 listed = time.monotonic()
                 async with self._rendering:
                     body = await compute(self._join, targets, openmetrics=openmetrics, gzip=gzip, own=own)
-                self._finish_seconds[request.url.path] = time.monotonic() - listed
+                self._finish_seconds[tuple(names)] = time.monotonic() - listed
         except BaseException:
             self._scrapes -= 1
             raise
@@ -165,7 +167,7 @@ class Routes:
         async with self._rendering:
             return await compute(exposition.blocks, listing)
 
-    def _allowed(self, request: Request) -> float | None:
+    def _allowed(self, request: Request, names: list[str]) -> float | None:
         """Seconds that the scrape may take: its timeout less the offset (at most half of it); None: it names none."""
         try:
             timeout = float(request.headers.get(TIMEOUT_HEADER, ""))
@@ -173,7 +175,7 @@ class Routes:
             return None
         if not math.isfinite(timeout) or timeout <= 0:
             return None
-        finish = FINISH_FACTOR * self._finish_seconds.get(request.url.path, 0.0)
+        finish = FINISH_FACTOR * self._finish_seconds.get(tuple(names), 0.0)
         return timeout - min(max(self._settings.timeout_offset, finish), timeout / 2)
 
     def _join(self, targets: list[list[bytes]], *, openmetrics: bool, gzip: bool, own: bool) -> list[bytes]:
@@ -198,6 +200,8 @@ class _Sent(StreamingResponse):
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log.warning("a client did not take its answer within %g s", SEND_SECONDS)
         finally:
             self._tell()
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from exporter import app
 from exporter.app import Settings
 from exporter.simulator import Store, World, create_app, make_jobs
 from tests.rig import target_at
@@ -65,6 +66,22 @@ def test_who_leaves_in_the_middle_is_forgotten(client):
     for _ in range(3):
         stalled(client, "/metrics").close()
     assert "\nbatchops_exporter_scrapes_in_flight 1.0\n" in client.get("/metrics").text
+
+
+def test_who_never_reads_is_left(exported, monkeypatch):
+    """A client that has not taken its answer within SEND_SECONDS loses it, and its place is free again."""
+    monkeypatch.setattr(app, "SEND_SECONDS", 0.5)
+    store = Store(World.fixed(make_jobs(JOBS, now=1_750_000_000)))
+    with serve(create_app(store)) as url:
+        client = exported(target_at(url, min_interval=60.0), settings=Settings(max_requests=1))
+        connection = stalled(client, "/metrics")
+        try:
+            assert client.get("/metrics").status_code == 503
+            deadline = time.monotonic() + 10
+            while client.get("/metrics").status_code == 503:
+                assert time.monotonic() < deadline
+        finally:
+            connection.close()
 
 
 def test_who_does_not_read_counts_as_a_scrape(exported):
