@@ -203,10 +203,10 @@ async def test_a_hasty_scrape_is_not_the_target_s_state(store, target, caplog):
 async def test_many_that_hang_do_not_starve_one(store, target):
     """A hundred and fifty targets that never answer leave a healthy one its connection and its time."""
     store.faults.add(Fault("delay", seconds=30))
-    hung = [target(account=f"hung-{number}", timeout=1.5) for number in range(150)]
+    hung = [target(account=f"hung-{number}", timeout=4.0) for number in range(150)]
     healthy = Store(World.fixed(make_jobs(3, now=1_750_000_000)))
     with serve(create_app(healthy)) as url:
-        async with rig(*hung, target_at(url, "healthy", timeout=1.5)) as parts:
+        async with rig(*hung, target_at(url, "healthy", timeout=4.0)) as parts:
             *failed, good = await parts.scrape()
     assert {listing.error and listing.error.reason for listing in failed} == {"timeout"}
     assert (good.error, len(good.jobs)) == (None, 3)
