@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.deadline import Deadline
-    from exporter.jobapi import Observer, Request, Response, Target
+    from exporter.jobapi import Observer, Onlooker, Request, Response, Target
     from exporter.transport import Transport
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
@@ -48,15 +48,17 @@ class Caller:
     _paces: dict[tuple[str, str, float], Pace] = field(default_factory=dict, init=False, repr=False)
     """Of each account: its regions share one, but those that the configuration gives another rate."""
 
-    async def call(self, target: Target, request: Request, deadline: Deadline) -> bytes:
-        """The body of the answer to `request`, signed anew at each attempt.
+    async def call(
+        self, target: Target, request: Request, deadline: Deadline, onlooker: Onlooker | None = None
+    ) -> bytes:
+        """The body of the answer to `request`, signed anew at each attempt; `onlooker` sees it come in each time.
 
         Raises ListingError: the last one, where the retries are used up or none fits before `deadline`.
         """
         attempt = 0
         while True:
             try:
-                return await self._attempt(target, request)
+                return await self._attempt(target, request, onlooker)
             except ListingError as error:
                 pause = self._pause(attempt, error)
                 late = pause >= deadline.remaining(time.monotonic())
@@ -73,7 +75,7 @@ class Caller:
         own = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * float(2**attempt))
         return max(asked or 0.0, own * (0.5 + 0.5 * self.jitter()))
 
-    async def _attempt(self, target: Target, request: Request) -> bytes:
+    async def _attempt(self, target: Target, request: Request, onlooker: Onlooker | None) -> bytes:
         rate = target.requests_per_second
         pace = self._paces.setdefault((target.provider, target.account, rate), Pace(rate))
         try:
@@ -86,7 +88,7 @@ class Caller:
         signed = target.api.sign(request, credentials, self.now())
         start = time.monotonic()
         try:
-            response = await self.transport.send(signed, target.connection, max_bytes=MAX_PAGE_BYTES)
+            response = await self.transport.send(signed, target.connection, max_bytes=MAX_PAGE_BYTES, onlooker=onlooker)
             if response.status != 200:  # noqa: PLR2004 - the only documented success
                 error = target.api.error(response, request.operation)
                 error.message += self._skew(error, response)
@@ -94,8 +96,9 @@ class Caller:
         except ListingError as error:
             self.observer.failed(target, request.operation, error.reason)
             raise
-        except asyncio.CancelledError:  # the deadline ended the listing
-            self.observer.failed(target, request.operation, "timeout")
+        except asyncio.CancelledError:
+            if onlooker is None or not onlooker.unwanted:  # then the deadline ended the listing
+                self.observer.failed(target, request.operation, "timeout")
             raise
         finally:
             self.observer.requested(target, request.operation, time.monotonic() - start)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.errors import Reason, ServiceError
+    from exporter.keeping import KeptPages
     from exporter.model import Credentials, JobDetail, JobPage
     from exporter.section import Section
 
@@ -81,8 +82,14 @@ class JobApi(Protocol):
     def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
         """`request` with the headers that prove who asks, at the Unix time `now` (seconds)."""
 
-    def parse_jobs(self, body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse."""
+    def early_token(self, begin: bytes | bytearray) -> str | None:
+        """The next page's token, where `begin`, the first bytes of a page, tells it already; None: wait for the page.
+
+        A guess, which saves time where it is right: `parse_jobs` decides.
+        """
+
+    def parse_jobs(self, body: bytes, kept: KeptPages | None = None) -> JobPage:
+        """The page in `body`; with `kept`, the same at less cost where it was met before. Raises MalformedResponse."""
 
     def describe_job(self, job_id: str) -> Request:
         """The unsigned request for one job."""
@@ -92,6 +99,16 @@ class JobApi(Protocol):
 
     def error(self, response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
+
+
+class Onlooker(Protocol):
+    """Who sees the body of an answer while it comes in."""
+
+    unwanted: bool
+    """Nobody waits for the answer any more: that it is broken off is no failure."""
+
+    def see(self, begin: bytes | bytearray) -> bool:
+        """`begin` is what there is of the body, decoded; True: enough was seen."""
 
 
 class Fetch(Protocol):

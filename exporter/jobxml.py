@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter import xmltree
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from xml.etree.ElementTree import Element
 
+    from exporter.keeping import KeptPages
+
 MAX_TOKEN_CHARACTERS: Final = 1024
 """The longest page token that any of the services documents."""
 
 MAX_WORD_CHARACTERS: Final = 256
 """Of a job's id and status; the longest documented id has 64."""
+
+EARLY_BYTES: Final = 4096
+"""Of a page, in which an early token is looked for: the longest one and what stands ahead of it."""
+
+_EARLY_TOKEN: Final = re.compile(rb"<NextToken>\s*([!-%%'-;=?-~]{1,%d})\s*</NextToken>" % MAX_TOKEN_CHARACTERS)
+"""One of ASCII without blanks and without markup, as all that are documented."""
 
 _LARGEST: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST))
@@ -89,8 +98,26 @@ def iso8601(text: str | None, name: str) -> float | None:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def parse_jobs(body: bytes, dialect: Dialect) -> JobPage:
-    """The page in the answer `body` of ListJobs; unknown elements are passed over. Raises MalformedResponse."""
+def early_token(begin: bytes | bytearray) -> str | None:
+    """The NextToken that stands ahead of the jobs in `begin`, the first bytes of a page; None where none is told.
+
+    A guess: markup could hide it, so `parse_jobs` decides.
+    """
+    ahead, _, _ = begin[:EARLY_BYTES].partition(b"<Jobs")
+    found = _EARLY_TOKEN.search(ahead)
+    return found[1].decode() if found else None
+
+
+def parse_jobs(body: bytes, dialect: Dialect, kept: KeptPages | None = None) -> JobPage:
+    """The page in the answer `body` of ListJobs; unknown elements are passed over. Raises MalformedResponse.
+
+    `kept`: look there first, and keep the page there; the result is the same.
+    """
+    parse = partial(_page, dialect=dialect)
+    return parse(body) if kept is None else kept.read(body, dialect.item, parse)
+
+
+def _page(body: bytes, dialect: Dialect) -> JobPage:
     root = xmltree.parse(body)
     if xmltree.local_name(root) != "ListJobsResult":
         raise MalformedResponse("the answer's root element is not ListJobsResult")

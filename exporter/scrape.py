@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.deadline import Deadline
 from exporter.describing import Described, Reasons, describe
 from exporter.errors import ListingError, MalformedResponse, TransportError
+from exporter.keeping import KeptPages, Room
 from exporter.listing import Pages, list_jobs
 from exporter.model import Listing
 from exporter.selection import select
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from exporter.calls import Caller
-    from exporter.jobapi import Observer, Request, Target
+    from exporter.jobapi import Observer, Onlooker, Request, Target
     from exporter.model import Job, JobDetail, JobPage
     from exporter.selection import Selection
 
@@ -43,7 +45,8 @@ class Scraper:
     def __init__(
         self, targets: Sequence[Target], caller: Caller, observer: Observer, *, now: Callable[[], float] = time.time
     ) -> None:
-        self._watches = {target.name: Watch(target, caller, observer, now) for target in targets}
+        room = Room()
+        self._watches = {target.name: Watch(target, caller, observer, now, room) for target in targets}
 
     @property
     def names(self) -> list[str]:
@@ -79,6 +82,7 @@ class Flight:
 
     started: float
     deadline: Deadline
+    kept: KeptPages
     soonest: float = float("inf")
     """When the first of those who wait gives up."""
     task: asyncio.Task[Listing] = field(init=False)
@@ -89,13 +93,18 @@ class Flight:
 class Watch:
     """One target: its flight, and what is kept of its last listings."""
 
-    def __init__(self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float]) -> None:
+    def __init__(
+        self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], room: Room
+    ) -> None:
         self.last: Listing | None = None
         self._target = target
         self._caller = caller
         self._observer = observer
         self._now = now
+        self._room = room
         self._flight: Flight | None = None
+        self._kept: KeptPages | None = None
+        """The pages of the last complete listing."""
         self._newest: Listing | None = None
         """The outcome of the last flight, good or not, where `min_interval` asks to keep it."""
         self._newest_at = 0.0
@@ -129,7 +138,7 @@ class Watch:
         """The outcome of the flight; it is started where there is none, and given up after `bound` seconds."""
         flight = self._flight
         if flight is None or flight.task.done():
-            flight = self._flight = Flight(start, Deadline(start + bound))
+            flight = self._flight = Flight(start, Deadline(start + bound), KeptPages(self._kept))
             flight.task = asyncio.create_task(self._list(flight), name=f"listing {self._target.name}")
         flight.deadline.extend(min(start + bound, flight.started + self._target.timeout))
         flight.soonest = min(flight.soonest, start + bound)
@@ -174,10 +183,13 @@ class Watch:
             return self._ended(flight, MalformedResponse("the exporter failed to read the answer; see its log"))
 
     async def _read_pages(self, flight: Flight) -> None:
-        async def page(request: Request) -> JobPage:
-            return await self._read(request, flight.deadline, self._target.api.parse_jobs)
+        parse = partial(self._target.api.parse_jobs, kept=flight.kept)
+
+        async def page(request: Request, onlooker: Onlooker) -> JobPage:
+            return await self._read(request, flight.deadline, parse, onlooker)
 
         await list_jobs(self._target.api, page, flight.pages, max_pages=self._target.max_pages)
+        self._kept = flight.kept.close(self._room)
 
     async def _watch(self, flight: Flight) -> None:
         """The jobs that the configuration names, all of them or none; those that do not exist are told once."""
@@ -202,9 +214,15 @@ class Watch:
     def _reader(self, flight: Flight) -> Callable[[Request], Awaitable[JobDetail]]:
         return lambda request: self._read(request, flight.deadline, self._target.api.parse_job)
 
-    async def _read(self, request: Request, deadline: Deadline, parse: Callable[[bytes], Parsed]) -> Parsed:
+    async def _read(
+        self,
+        request: Request,
+        deadline: Deadline,
+        parse: Callable[[bytes], Parsed],
+        onlooker: Onlooker | None = None,
+    ) -> Parsed:
         """What `parse`, which runs in a thread, makes of the answer to `request`."""
-        body = await self._caller.call(self._target, request, deadline)
+        body = await self._caller.call(self._target, request, deadline, onlooker)
         try:
             return await compute(parse, body)
         except MalformedResponse as error:

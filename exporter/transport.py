@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from exporter.jobapi import Onlooker
+
 MAX_IDLE_CONNECTIONS: Final = 100
 """Kept open between requests, for each way out (proxy and TLS settings).
 
@@ -56,11 +58,19 @@ class Transport:
         self._clients.clear()
 
     async def send(
-        self, request: Request, connection: ConnectionSettings, *, max_bytes: int, direct: bool = False
+        self,
+        request: Request,
+        connection: ConnectionSettings,
+        *,
+        max_bytes: int,
+        direct: bool = False,
+        onlooker: Onlooker | None = None,
     ) -> Response:
         """The answer to `request`, of at most `max_bytes` after decompression. Redirects are not followed.
 
-        `direct`: past the proxies that the environment names, which a request to this machine never goes through.
+        `onlooker` sees the body of a 200 come in. `direct`: past the proxies that the environment names, which a
+        request to this machine never goes through.
+
         Raises TransportError and, for a body that is not what its headers say, MalformedResponse. The time is
         bounded by the caller (`asyncio.timeout_at`): a timeout per read would let a slow answer last for ever.
         """
@@ -71,8 +81,9 @@ class Transport:
                 request.method, request.url, headers=dict(request.headers), content=content
             ) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                read = _read(answer, max_bytes) if answer.status_code == httpx.codes.OK else _read_error(answer)
-                return Response(answer.status_code, headers, await read)
+                good = answer.status_code == httpx.codes.OK
+                body = await (_read(answer, max_bytes, onlooker) if good else _read_error(answer))
+                return Response(answer.status_code, headers, body)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             raise _mapped(error, request.host) from error
 
@@ -128,7 +139,7 @@ def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
     return context
 
 
-async def _read(answer: httpx.Response, limit: int, *, cut: bool = False) -> bytes:
+async def _read(answer: httpx.Response, limit: int, onlooker: Onlooker | None = None, *, cut: bool = False) -> bytes:
     """The body, decoded, of at most `limit` bytes; a longer one is cut there or an error.
 
     It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before anyone can count.
@@ -149,6 +160,8 @@ async def _read(answer: httpx.Response, limit: int, *, cut: bool = False) -> byt
             if cut:
                 return bytes(body[:limit])
             raise TransportError(f"the answer is longer than {limit} bytes", reason="too_large")
+        if onlooker is not None and onlooker.see(body):
+            onlooker = None
     if gunzip and body and not gunzip.eof:
         raise MalformedResponse("the answer's gzip body ends too early")
     return bytes(body)

@@ -76,6 +76,17 @@ def _is_harmless(body: bytes) -> bool:
     return bool(end) and (encoding is None or encoding[1].lower() == b"utf-8")
 
 
+def is_plain(body: bytes) -> bool:
+    """Whether `body`, if it is well-formed, consists of elements and their texts, so that each `<` begins a tag.
+
+    Nothing else can hold one: no comment, CDATA section or processing instruction is there, and no document type.
+    """
+    if not _is_harmless(body):
+        return False
+    declared = 2 if body.startswith(b"<?xml ") else 0
+    return body.count(b"?") == declared or body.find(b"<?", 1) < 0  # counting a rare character is quicker
+
+
 def _inspect(body: bytes) -> None:
     """Refuse what `_is_harmless` looks for, where the bytes do not tell."""
     parser = DefusedExpatParser(forbid_dtd=True)

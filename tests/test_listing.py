@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.errors import ListingError
-    from exporter.jobapi import Request
+    from exporter.jobapi import Onlooker, Request
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ class Shelf:
     asked: list[str] = field(default_factory=list)
     """The query of each request, in their order."""
 
-    async def read(self, request: Request) -> JobPage:
+    async def read(self, request: Request, _: Onlooker) -> JobPage:
         self.asked.append(request.query)
         (page,) = [page for token, page in self.pages.items() if self.api.list_jobs(token) == request]
         await asyncio.sleep(0)
@@ -187,9 +187,9 @@ async def test_what_was_read_can_be_seen_meanwhile():
     pages, seen = Pages(), []
 
     class Watched(Shelf):
-        async def read(self, request: Request) -> JobPage:
+        async def read(self, request: Request, onlooker: Onlooker) -> JobPage:
             seen.append((pages.count, len(pages.jobs)))
-            return await super().read(request)
+            return await super().read(request, onlooker)
 
     await Watched({None: page("2", "a", "b"), "2": page(None, "c")}).walk(pages=pages)
     assert [*seen, (pages.count, len(pages.jobs))] == [(0, 0), (1, 2), (2, 3)]

@@ -250,8 +250,8 @@ async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
         """A provider with a fault."""
 
         @staticmethod
-        def parse_jobs(body):
-            raise KeyError(len(body))
+        def parse_jobs(body, kept=None):
+            raise KeyError(len(body), kept)
 
     broken_api = Broken(Endpoint("http", store_url.removeprefix("http://")), "cn-hangzhou")
     async with rig(target_at(store_url, "broken", api=broken_api), target_at(store_url)) as parts:

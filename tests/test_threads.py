@@ -73,9 +73,9 @@ class SlowToParse(Oss):
     """A provider whose pages take long to parse."""
 
     @staticmethod
-    def parse_jobs(body):
+    def parse_jobs(body, kept=None):
         time.sleep(1.5)
-        return Oss.parse_jobs(body)
+        return Oss.parse_jobs(body, kept)
 
 
 async def test_parsing_leaves_the_loop_free(store_url):

@@ -18,6 +18,7 @@ from exporter.signing import cos
 
 if TYPE_CHECKING:
     from exporter.errors import ServiceError
+    from exporter.keeping import KeptPages
     from exporter.model import Credentials, JobDetail, JobPage
     from exporter.section import Section
 
@@ -133,12 +134,17 @@ class Cos:
         )
         return replace(request, headers=headers)
 
-    def parse_jobs(self, body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse.
+    @staticmethod
+    def early_token(begin: bytes | bytearray) -> str | None:  # noqa: ARG004 - nothing in it would be proof
+        """None: each page names its last job, and only the whole page tells whether another one follows."""
+        return None
+
+    def parse_jobs(self, body: bytes, kept: KeptPages | None = None) -> JobPage:
+        """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse.
 
         Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
         """
-        page = jobxml.parse_jobs(body, _DIALECT)
+        page = jobxml.parse_jobs(body, _DIALECT, kept)
         return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
 
     @staticmethod

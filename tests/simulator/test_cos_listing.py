@@ -24,7 +24,7 @@ from tests.rig import keys, rig, target_at
 from tests.serving import serve
 
 if TYPE_CHECKING:
-    from exporter.jobapi import Request
+    from exporter.jobapi import Onlooker, Request
     from exporter.model import JobPage
 
 NOW = 1_795_325_400.0
@@ -42,7 +42,7 @@ def listed(store: Store, page_size: int, *, max_pages: int = 1000) -> Pages:
     api = Cos(Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com"), Store.appid, page_size)
     service, pages = Service([store]), Pages()
 
-    async def read(request: Request) -> JobPage:
+    async def read(request: Request, onlooker: Onlooker) -> JobPage:  # noqa: ARG001 - nothing streams here
         signed = api.sign(request, KEYS, NOW)
         headers = {**signed.headers, "host": signed.host}
         answer, _ = service.answer(Head(signed.method, signed.path, signed.query, headers))

@@ -1,0 +1,153 @@
+"""What one listing leaves for the next one of its target: pages, and jobs, by the digest of the bytes that told them.
+
+Most of what a service tells was told at the scrape before. A page of the same bytes is not parsed again; of a page in
+which a few jobs came or changed, only those are. The result is what parsing the whole page gives, because:
+
+1. What is not known is parsed within the page's own head and tail, by the same parser as ever, together with the
+   first job, known or not. There the tag of a job stands as often as the parser finds jobs, to open and to close, and
+   each `<` begins a tag (`xmltree.is_plain`): so the parser finds jobs in this very place, and each piece is one whole
+   element.
+2. A known piece was parsed in this way in an earlier page, in a head with the same tags, hence the same namespaces.
+3. Nothing but white space stands between two jobs. So no piece changes what the others mean.
+
+Where any of this does not hold, the whole page is parsed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from bisect import bisect
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter import xmltree
+from exporter.errors import MalformedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.model import Job, JobPage
+
+MAX_KEPT_JOBS: Final = 100_000
+"""Jobs kept between the listings of all targets together: about 70 MiB. Those beyond are parsed at each listing."""
+
+_SPACE: Final = b" \t\r\n"
+"""What XML calls white space, and nothing else: between jobs it means nothing."""
+
+_TOKEN: Final = re.compile(rb"\s*<NextToken>[^<]*</NextToken>|\s*<NextToken/>")
+"""The one part of a page's head that differs from page to page."""
+
+
+class _Page(NamedTuple):
+    told: JobPage
+    context: bytes = b""
+    """The tags ahead of the jobs, on which depends what their names mean."""
+    keys: tuple[bytes, ...] = ()
+    """The digest of each job's bytes, in the page's order; none where the page could not be cut."""
+
+
+class _Cut(NamedTuple):
+    """A page is `head`, `pieces` and `tail`; a piece ends with the end of a job, and has no white space ahead."""
+
+    head: bytes
+    pieces: list[bytes]
+    tail: bytes
+
+
+@dataclass(slots=True)
+class Room:
+    """How many more jobs may be kept, of all targets together."""
+
+    left: int = MAX_KEPT_JOBS
+
+
+class KeptPages:
+    """The pages of one listing, kept for the next one; `before` are those of the last one.
+
+    Pages are read in several threads at a time: each uses the mappings in single steps only.
+    """
+
+    def __init__(self, before: KeptPages | None = None) -> None:
+        self._before = before
+        self._pages: dict[bytes, _Page] = {}
+        self._jobs: dict[bytes, dict[bytes, Job]] = {}
+        """By context and key."""
+        self.size = 0
+        """Jobs that are kept here, once closed."""
+
+    def read(self, body: bytes, item: str, parse: Callable[[bytes], JobPage]) -> JobPage:
+        """What `parse` makes of the page `body`, in which `item` is the tag of a job.
+
+        Raises MalformedResponse where `parse` does.
+        """
+        digest = sha256(body).digest()
+        page = self._before._pages.get(digest) if self._before else None  # noqa: SLF001 - one of its own kind
+        if page is None:
+            page = self._pieced(body, item, parse) or _Page(parse(body))
+        self._keep(digest, page)
+        return page.told
+
+    def close(self, room: Room) -> KeptPages:
+        """This, with no more than there is `room` for, and without what was before; it was a whole listing."""
+        room.left += self._before.size if self._before else 0
+        self._before = None
+        pages = [*self._pages.items()]
+        sizes = [*itertools.accumulate(len(page.told.jobs) for _, page in pages)]
+        fit = bisect(sizes, room.left)
+        if fit < len(pages):
+            self._pages, self._jobs = {}, {}
+            for digest, page in pages[:fit]:
+                self._keep(digest, page)
+        self.size = sizes[fit - 1] if fit else 0
+        room.left -= self.size
+        return self
+
+    def _keep(self, digest: bytes, page: _Page) -> None:
+        self._pages[digest] = page
+        if page.keys:
+            self._jobs.setdefault(page.context, {}).update(zip(page.keys, page.told.jobs, strict=True))
+
+    def _pieced(self, body: bytes, item: str, parse: Callable[[bytes], JobPage]) -> _Page | None:
+        """The page, of which `parse` gets only what is not known; None where that would not be sound."""
+        cut = _cut(body, item)
+        if cut is None:
+            return None
+        context = _TOKEN.sub(b"", cut.head)
+        known = self._before._jobs.get(context, {}) if self._before else {}  # noqa: SLF001 - one of its own kind
+        keys = tuple(sha256(piece).digest() for piece in cut.pieces)
+        jobs = [known.get(key) for key in keys]
+        asked = [place for place, job in enumerate(jobs) if job is None or place == 0]
+        pieces = [cut.pieces[place] for place in asked]
+        if not all(piece.startswith(b"<%b>" % item.encode()) for piece in pieces):
+            return None
+        rest = b"".join((cut.head, *pieces, cut.tail))
+        if not _holds(rest, item, len(pieces)):
+            return None
+        try:
+            told = parse(rest)
+        except MalformedResponse:
+            return None  # parsing the whole page tells what is wrong, and with which job
+        if len(told.jobs) != len(pieces):
+            return None
+        for place, job in zip(asked, told.jobs, strict=True):
+            jobs[place] = jobs[place] or job
+        return _Page(told._replace(jobs=[job for job in jobs if job is not None]), context, keys)
+
+
+def _cut(body: bytes, item: str) -> _Cut | None:
+    """`body` behind each end of a job; None where there is none. Whether that is sound is not known yet."""
+    begin, end = b"<%b>" % item.encode(), b"</%b>" % item.encode()
+    *pieces, tail = body.split(end)
+    if not pieces:
+        return None
+    head, found, first = pieces[0].partition(begin)
+    pieces[0] = found + first
+    return _Cut(head, [piece.lstrip(_SPACE) + end for piece in pieces], tail)
+
+
+def _holds(page: bytes, item: str, jobs: int) -> bool:
+    """Whether the tag of a job stands in `page` once to open and once to close each of so many `jobs`."""
+    tag = item.encode()
+    return page.count(b"<" + tag) == page.count(b"</" + tag) == jobs and xmltree.is_plain(page)

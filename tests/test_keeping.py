@@ -1,0 +1,319 @@
+"""What is kept must change nothing but the time: every page is held against what parsing the whole of it gives."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter import jobxml
+from exporter.errors import MalformedResponse
+from exporter.jobxml import Dialect, iso8601, parse_jobs, whole
+from exporter.keeping import KeptPages, Room
+from exporter.model import Job
+from exporter.simulator import WIRES, make_jobs, oss_xml
+from exporter.simulator.wire import Style
+
+NOW = 1_760_000_000.0
+OSS = Dialect(item="JobListDescriptor", time=whole)
+MEMBER = Dialect(item="member", time=iso8601)
+CLOUDS = {name: (wire.listed, OSS if name == "oss" else MEMBER) for name, wire in WIRES.items()}
+JOBS = make_jobs(12, now=NOW)
+PLAIN = Style()
+
+
+class Spy:
+    """Reads pages with what is kept, and sees how many jobs were parsed for each."""
+
+    def __init__(self, monkeypatch):
+        self.kept = KeptPages()
+        self.parsed: list[int] = []
+        real = jobxml._page
+
+        def seen(body, dialect):
+            told = real(body, dialect)
+            self.parsed.append(len(told.jobs))
+            return told
+
+        monkeypatch.setattr(jobxml, "_page", seen)
+
+    def listing(self, *bodies, room=None):
+        """The pages of a listing, which is complete, and for each parsing how many jobs it was of."""
+        self.parsed.clear()
+        kept = KeptPages(self.kept)
+        told = [parse_jobs(body, OSS, kept) for body in bodies]
+        self.kept = kept.close(room or Room())
+        return told, self.parsed[:]
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    return Spy(monkeypatch)
+
+
+def page(jobs, token="next"):
+    return oss_xml.page(jobs, token, PLAIN)
+
+
+def outcome(read):
+    """What a reader gives: a page, or the text of its error."""
+    try:
+        return read()
+    except MalformedResponse as error:
+        return str(error)
+
+
+def test_a_page_that_was_met_before_is_not_parsed(spy):
+    """The same bytes give the same page, and the very jobs, without any parsing."""
+    bodies = [page(JOBS[:5]), page(JOBS[5:9]), page(JOBS[9:], None)]
+    first, parsed = spy.listing(*bodies)
+    assert parsed == [5, 4, 3]
+    second, parsed = spy.listing(*bodies)
+    assert (second, parsed) == (first, [])
+    assert all(
+        a is b for one, other in zip(first, second, strict=True) for a, b in zip(one.jobs, other.jobs, strict=True)
+    )
+
+
+def test_of_a_shifted_page_only_what_is_new_is_parsed(spy):
+    """Where jobs came in front, each page is parsed for what no page had before, and for its first job as a proof."""
+    spy.listing(page(JOBS[2:7]), page(JOBS[7:], None))
+    told, parsed = spy.listing(page(JOBS[:5]), page(JOBS[5:10]), page(JOBS[10:], None))
+    assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:10], JOBS[10:]]
+    assert parsed == [2, 1, 1]
+
+
+def test_of_a_page_with_a_changed_job_only_that_is_parsed(spy):
+    """A job that went on since the last listing is parsed anew, and the others are the very same as before."""
+    (first,), _ = spy.listing(page(JOBS))
+    changed = [*JOBS[:4], JOBS[4]._replace(succeeded=10**6, tasks=10**7), *JOBS[5:]]
+    (second,), parsed = spy.listing(page(changed))
+    assert second.jobs == changed
+    assert parsed == [2]
+    assert [a is b for a, b in zip(first.jobs, second.jobs, strict=True)] == [place != 4 for place in range(len(JOBS))]
+
+
+def test_jobs_that_are_gone_are_forgotten(spy):
+    """Only the last listing is kept: what it did not hold is parsed when it comes again."""
+    spy.listing(page(JOBS))
+    spy.listing(page(JOBS[:6]))
+    told, parsed = spy.listing(page(JOBS))
+    assert told[0].jobs == JOBS
+    assert parsed == [7]  # the first one, and six that were gone
+
+
+def test_no_more_is_kept_than_there_is_room_for(spy):
+    """Pages are kept from the first one on until the room is full; the others are parsed at each listing."""
+    room = Room(left=9)
+    bodies = [page(JOBS[:5]), page(JOBS[5:9]), page(JOBS[9:], None)]
+    for _ in range(3):
+        told, parsed = spy.listing(*bodies, room=room)
+        assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:9], JOBS[9:]]
+        assert (spy.kept.size, room.left) == (9, 0)
+    assert parsed == [3]
+    spy.listing(page(JOBS[:2], None), room=room)
+    assert (spy.kept.size, room.left) == (2, 7)
+
+
+def test_one_target_leaves_another_what_it_does_not_need():
+    """Targets share the room: the first come keeps what it has, and gives it back when its listing shrinks."""
+    room = Room(left=10)
+
+    def listed(before, jobs):
+        kept = KeptPages(before)
+        parse_jobs(page(jobs), OSS, kept)
+        return kept.close(room)
+
+    large, small = listed(None, JOBS[:8]), listed(None, JOBS[:4])
+    assert (large.size, small.size, room.left) == (8, 0, 2)
+    large = listed(large, JOBS[:3])
+    small = listed(small, JOBS[:4])
+    assert (large.size, small.size, room.left) == (3, 4, 3)
+
+
+def test_a_listing_that_failed_leaves_what_was_kept():
+    """Pages of a listing that is never closed are not met again; those before it still are."""
+    body, other = page(JOBS[:3]), page(JOBS[3:])
+    good = KeptPages()
+    first = parse_jobs(body, OSS, good)
+    good.close(Room())
+    parse_jobs(other, OSS, KeptPages(good))
+    again = KeptPages(good)
+    assert parse_jobs(body, OSS, again) is first
+    assert parse_jobs(other, OSS, again).jobs == JOBS[3:]
+
+
+def job(name: str, operation: str = "<Operation>Copy</Operation>") -> bytes:
+    return b"<JobListDescriptor><JobId>%b</JobId>%b<Status>New</Status></JobListDescriptor>" % (
+        name.encode(),
+        operation.encode(),
+    )
+
+
+def around(*pieces: bytes, head: bytes = b"") -> bytes:
+    return b"<ListJobsResult%b><Jobs>%b</Jobs></ListJobsResult>" % (head, b"".join(pieces))
+
+
+TWO_SPACES = b' xmlns="x" xmlns:a="x"'
+PREFIXED = "<a:Operation>Copy</a:Operation>"
+OPEN, CLOSE, CLOSED = b"<JobListDescriptor>", b"</JobListDescriptor>", b"</JobListDescriptor >"
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(
+            around(job("1"), job("2", PREFIXED), head=TWO_SPACES),
+            around(job("1"), job("2", PREFIXED), head=b' xmlns="x" xmlns:a="y"'),
+            id="the head gives a name another meaning",
+        ),
+        pytest.param(
+            around(job("1"), job("2", PREFIXED), head=TWO_SPACES),
+            around(job("1"), b'</Jobs><Jobs xmlns:a="y">', job("3"), job("2", PREFIXED), head=TWO_SPACES),
+            id="what stands between two jobs gives a name another meaning",
+        ),
+        pytest.param(
+            around(job("1"), job("2")),
+            around(
+                *(job("1"), OPEN, b"<JobId>3</JobId><Status>New</Status>", job("4"), job("2"), OPEN, CLOSED, CLOSED),
+                job("5"),
+            ),
+            id="a job stands inside of another one",
+        ),
+        pytest.param(
+            around(job("1"), job("2"), head=TWO_SPACES),
+            around(
+                *(job("1"), OPEN, b"<JobId>3</JobId><!--", CLOSE, job("2"), OPEN, b"--><Status>New</Status>", CLOSE),
+                job("4").replace(b"JobListDescriptor", b"a:JobListDescriptor"),
+                head=TWO_SPACES,
+            ),
+            id="a job stands in a comment",
+        ),
+        pytest.param(
+            around(job("1"), job("2")),
+            around(job("1"), job("2")).replace(b"Jobs>", b"Others>"),
+            id="jobs stand where none belong",
+        ),
+    ],
+)
+def test_a_known_job_is_not_taken_for_what_it_is_not_there(before, now):
+    """Where the bytes of a job that was met before mean something else now, the page is parsed whole."""
+    kept = KeptPages()
+    parse_jobs(before, OSS, kept)
+    expected = parse_jobs(now, OSS)
+    assert parse_jobs(now, OSS, KeptPages(kept.close(Room()))) == expected
+
+
+FRAGMENTS = [
+    *(
+        b"<!--",
+        b"-->",
+        b"<![CDATA[",
+        b"]]>",
+        b"<?x",
+        b"?>",
+        b"<!DOCTYPE a>",
+        b"\0",
+        b"\xff",
+        b"&",
+        b"&amp;",
+        b"<",
+        b">",
+        b" ",
+        b"x",
+    ),
+    *(b"<Jobs>", b"</Jobs>", b"<Jobs/>", b"</Jobs><Jobs>", b"<a>", b"</a>", b"<a/>", b"<a><Jobs>", b"</Jobs></a>"),
+    *(b"<NextToken>t</NextToken>", b"<NextToken/>", b'<a xmlns="x">', b' xmlns="x"', b"<JobId>1</JobId>", b"<Status>"),
+    *(
+        b"%b%b" % (open_, name)
+        for open_ in (b"<", b"</")
+        for name in (b"TAG>", b"TAG >", b"TAG/>", b"TAG a='<'>", b"TAGS>")
+    ),
+    *(
+        b"</TAG></a><a><TAG>",
+        b"<TAG><TAG>",
+        b"</TAG></TAG>",
+        b"</TAG><!-- --><TAG>",
+        b"<!-- <TAG> -->",
+        b"<![CDATA[</TAG>]]>",
+    ),
+]
+"""Whatever may make a cut in the wrong place; TAG is the tag of a job."""
+
+
+@st.composite
+def listings(draw):
+    """A cloud's dialect, and pages of a few listings, of mostly the same jobs; some of them mangled."""
+    write, dialect = CLOUDS[draw(st.sampled_from([*CLOUDS]))]
+    style = draw(st.builds(Style, *[st.booleans()] * 5))
+    bodies = []
+    for _ in range(draw(st.integers(1, 3))):
+        first, count = draw(st.integers(0, 5)), draw(st.integers(0, 6))
+        body = write(JOBS[first : first + count], draw(st.sampled_from([None, "a", "b"])), style)
+        for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3]))):
+            body = draw(mangled(body, dialect.item.encode()))
+        bodies.append([body] * draw(st.integers(1, 2)))
+    return dialect, bodies
+
+
+def mangled(body: bytes, tag: bytes) -> st.SearchStrategy[bytes]:
+    """`body` with a piece cut out, doubled or moved, or a fragment put in; mostly where a tag begins or ends."""
+    places = sorted({0, len(body), *(place for found in re.finditer(rb"<[^>]*>", body) for place in found.span())})
+    place = st.sampled_from(places) | st.integers(0, len(body))
+    fragment = st.sampled_from(FRAGMENTS).map(lambda text: text.replace(b"TAG", tag))
+
+    def put(at: int, text: bytes) -> bytes:
+        return body[:at] + text + body[at:]
+
+    def move(ends: tuple[int, int], at: int, *, keep: bool) -> bytes:
+        start, end = sorted(ends)
+        rest = body if keep else body[:start] + body[end:]
+        return rest[: min(at, len(rest))] + body[start:end] + rest[min(at, len(rest)) :]
+
+    return (
+        st.builds(put, place, fragment)
+        | st.builds(move, st.tuples(place, place), place, keep=st.booleans())
+        | st.builds(lambda ends: body[: min(ends)] + body[max(ends) :], st.tuples(place, place))
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(listings())
+def test_any_page_is_read_as_it_would_be_without_what_is_kept(given_):
+    """Mangled or not, met before or not, in whichever order: the same jobs, the same token, or the same error."""
+    dialect, bodies = given_
+    kept = None
+    for listing in bodies:
+        kept = KeptPages(kept)
+        for body in listing:
+            expected = outcome(functools.partial(parse_jobs, body, dialect))
+            assert outcome(functools.partial(parse_jobs, body, dialect, kept)) == expected
+        kept.close(Room())
+
+
+jobs = st.lists(
+    st.builds(
+        lambda name, status, text, tasks: Job(name, status, description=text, tasks=tasks),
+        st.sampled_from("abcdef"),
+        st.sampled_from(["Active", "Failed"]),
+        st.none() | st.text(st.sampled_from("<>&\"'x \n?!-]member"), min_size=1, max_size=8),
+        st.none() | st.integers(0, 9),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([*CLOUDS]), st.lists(jobs, min_size=2, max_size=4))
+def test_any_text_in_a_job_is_read_as_it_would_be(cloud, worlds):
+    """Whatever a description holds, and however often a job comes, goes and changes."""
+    write, dialect = CLOUDS[cloud]
+    kept = None
+    for world in worlds:
+        body = write(world, None, PLAIN)
+        kept = KeptPages(kept)
+        assert parse_jobs(body, dialect, kept) == parse_jobs(body, dialect)
+        kept.close(Room())
