@@ -76,6 +76,8 @@ class KeptPages:
         """By context and key."""
         self.size = 0
         """Jobs that are kept here, once closed."""
+        self.met = False
+        """Whether anything was known from before."""
 
     def read(self, body: bytes, item: str, parse: Callable[[bytes], JobPage]) -> JobPage:
         """What `parse` makes of the page `body`, in which `item` is the tag of a job.
@@ -84,8 +86,13 @@ class KeptPages:
         """
         digest = sha256(body).digest()
         page = self._before._pages.get(digest) if self._before else None  # noqa: SLF001 - one of its own kind
-        if page is None:
-            page = self._pieced(body, item, parse) or _Page(parse(body))
+        if page is not None:
+            self.met = True
+        else:
+            # To cut a page costs a part of parsing it. Where the last listing knew nothing, the first page will show
+            # whether that pays now; if it does, the next listing cuts them all.
+            cut = not self._pages or (self._before is not None and self._before.met)
+            page = (self._pieced(body, item, parse) if cut else None) or _Page(parse(body))
         self._keep(digest, page)
         return page.told
 
@@ -119,6 +126,7 @@ class KeptPages:
         keys = tuple(sha256(piece).digest() for piece in cut.pieces)
         jobs = [known.get(key) for key in keys]
         asked = [place for place, job in enumerate(jobs) if job is None or place == 0]
+        self.met = self.met or any(jobs)
         pieces = [cut.pieces[place] for place in asked]
         if not all(piece.startswith(b"<%b>" % item.encode()) for piece in pieces):
             return None

@@ -80,10 +80,27 @@ def test_a_page_that_was_met_before_is_not_parsed(spy):
 
 def test_of_a_shifted_page_only_what_is_new_is_parsed(spy):
     """Where jobs came in front, each page is parsed for what no page had before, and for its first job as a proof."""
-    spy.listing(page(JOBS[2:7]), page(JOBS[7:], None))
+    for _ in range(2):
+        spy.listing(page(JOBS[2:7]), page(JOBS[7:], None))
+        spy.listing(page(JOBS[3:8]), page(JOBS[8:], None))
     told, parsed = spy.listing(page(JOBS[:5]), page(JOBS[5:10]), page(JOBS[10:], None))
     assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:10], JOBS[10:]]
-    assert parsed == [2, 1, 1]
+    assert parsed == [3, 1, 1]
+
+
+def test_pages_are_cut_only_where_that_has_paid(spy):
+    """The first page is always cut; the others only where the last listing knew anything: else it would be in vain."""
+    worlds = [make_jobs(12, seed, now=NOW) for seed in "abc"]
+
+    def parsed(jobs):
+        return spy.listing(page(jobs[:6]), page(jobs[6:], None))[1]
+
+    assert [parsed(world) for world in worlds] == [[6, 6]] * 3
+    last = worlds[-1]
+    assert parsed(last[1:]) == [2, 5]  # the first page shows that it pays, so the next listing cuts all of them
+    assert parsed(last[2:]) == [2, 4]
+    assert parsed(last[3:]) == [1, 1]
+    assert parsed(worlds[0]) == [6, 6]
 
 
 def test_of_a_page_with_a_changed_job_only_that_is_parsed(spy):
