@@ -24,6 +24,18 @@ MAX_IN_FLIGHT: Final = 4
 """Pages of one listing that are asked for and not yet taken."""
 
 
+MAX_AHEAD: Final = 64
+"""Pages of all listings together that are asked for ahead of their turn: so hundreds of targets hold a page each, and
+these, in memory at once."""
+
+
+@dataclass(slots=True)
+class Ahead:
+    """How many more pages may be asked for ahead of their turn, of all listings together."""
+
+    left: int = MAX_AHEAD
+
+
 class Read(Protocol):
     """Sends one request and parses its answer."""
 
@@ -62,12 +74,12 @@ class _Asked:
         return self.next_token is not None
 
 
-async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int) -> None:
-    """Read every page into `pages`.
+async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int, ahead: Ahead) -> None:
+    """Read every page into `pages`; `ahead` is shared with the listings of other targets.
 
     Raises ListingError with the number of the page that could not be read. What `pages` holds then is no listing.
     """
-    chain = _Chain(api, read, pages, max_pages)
+    chain = _Chain(api, read, pages, max_pages, ahead)
     try:
         await chain.follow()
     except ListingError as error:
@@ -79,13 +91,14 @@ async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int) ->
 
 
 class _Chain:
-    """The pages asked for and not yet taken, in their order."""
+    """The pages asked for and not yet taken, in their order: all but the first one are ahead of their turn."""
 
-    def __init__(self, api: JobApi, read: Read, pages: Pages, max_pages: int) -> None:
+    def __init__(self, api: JobApi, read: Read, pages: Pages, max_pages: int, ahead: Ahead) -> None:
         self._api = api
         self._read = read
         self._pages = pages
         self._max_pages = max_pages
+        self._ahead = ahead
         self._asked: deque[_Asked] = deque()
         self._guessing = True
         self._taken: set[str] = set()
@@ -103,6 +116,7 @@ class _Chain:
             self._go_on()
             page = await self._asked[0].page
             self._asked.popleft()
+            self._ahead.left += bool(self._asked)
             self._pages.count += 1
             self._pages.jobs.update((job.id, job) for job in page.jobs)
             token = page.next_token
@@ -124,7 +138,8 @@ class _Chain:
         token = self._asked[-1].next_token if self._asked and self._guessing else None
         known = token in self._taken or any(asked.token == token for asked in self._asked)
         room = min(MAX_IN_FLIGHT, self._max_pages - self._pages.count) - len(self._asked)
-        if token is not None and not known and room > 0:
+        if token is not None and not known and room > 0 and self._ahead.left > 0:
+            self._ahead.left -= 1
             self._ask(token)
 
     async def drop(self) -> None:
@@ -133,5 +148,6 @@ class _Chain:
         for asked in self._asked:
             asked.unwanted = True
             asked.page.cancel()
+        self._ahead.left += max(0, len(self._asked) - 1)
         self._asked.clear()
         await asyncio.gather(*dropped, return_exceptions=True)

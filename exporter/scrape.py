@@ -17,7 +17,7 @@ from exporter.deadline import Deadline
 from exporter.describing import Described, Reasons, describe
 from exporter.errors import ListingError, MalformedResponse, TransportError
 from exporter.keeping import KeptPages, Room
-from exporter.listing import Pages, list_jobs
+from exporter.listing import Ahead, Pages, list_jobs
 from exporter.model import Listing
 from exporter.selection import select
 from exporter.threads import compute
@@ -45,8 +45,8 @@ class Scraper:
     def __init__(
         self, targets: Sequence[Target], caller: Caller, observer: Observer, *, now: Callable[[], float] = time.time
     ) -> None:
-        room = Room()
-        self._watches = {target.name: Watch(target, caller, observer, now, room) for target in targets}
+        shared = Shared()
+        self._watches = {target.name: Watch(target, caller, observer, now, shared) for target in targets}
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +76,14 @@ class Scraper:
         return await asyncio.gather(*(one(self._watches[name]) for name in names))
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all targets have in common."""
+
+    room: Room = field(default_factory=Room)
+    ahead: Ahead = field(default_factory=Ahead)
+
+
 @dataclass(slots=True)
 class Flight:
     """One listing under way, and who waits for it. Times are readings of the monotonic clock, in seconds."""
@@ -94,14 +102,14 @@ class Watch:
     """One target: its flight, and what is kept of its last listings."""
 
     def __init__(
-        self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], room: Room
+        self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], shared: Shared
     ) -> None:
         self.last: Listing | None = None
         self._target = target
         self._caller = caller
         self._observer = observer
         self._now = now
-        self._room = room
+        self._shared = shared
         self._flight: Flight | None = None
         self._kept: KeptPages | None = None
         """The pages of the last complete listing."""
@@ -188,8 +196,9 @@ class Watch:
         async def page(request: Request, onlooker: Onlooker) -> JobPage:
             return await self._read(request, flight.deadline, parse, onlooker)
 
-        await list_jobs(self._target.api, page, flight.pages, max_pages=self._target.max_pages)
-        self._kept = flight.kept.close(self._room)
+        target, ahead = self._target, self._shared.ahead
+        await list_jobs(target.api, page, flight.pages, max_pages=target.max_pages, ahead=ahead)
+        self._kept = flight.kept.close(self._shared.room)
 
     async def _watch(self, flight: Flight) -> None:
         """The jobs that the configuration names, all of them or none; those that do not exist are told once."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.endpoint import Endpoint
 from exporter.errors import ListingError, PaginationError, ServiceError
 from exporter.jobxml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, early_token
-from exporter.listing import MAX_IN_FLIGHT, Pages, list_jobs
+from exporter.listing import MAX_AHEAD, MAX_IN_FLIGHT, Ahead, Pages, list_jobs
 from exporter.model import Job
 from exporter.providers.oss import Oss
 from exporter.simulator.oss_xml import page
@@ -57,6 +57,7 @@ class Service:
 
     answers: dict[str | None, Answer]
     api: Oss = OSS
+    ahead: Ahead = field(default_factory=Ahead)
     asked: list[str | None] = field(default_factory=list)
     dropped: list[tuple[str | None, bool]] = field(default_factory=list)
     """What was broken off: by which token it was asked for, and whether it was said to be unwanted."""
@@ -92,7 +93,7 @@ class Service:
         """What was read, and the error's text, if there is one."""
         pages = Pages()
         try:
-            await list_jobs(self.api, self.read, pages, max_pages=max_pages)
+            await list_jobs(self.api, self.read, pages, max_pages=max_pages, ahead=self.ahead)
         except ListingError as error:
             return pages, str(error)
         finally:
@@ -163,6 +164,7 @@ def test_any_pages_are_listed_as_in_sequence(told, api, max_pages):
     service = Service(told, api)
     assert asyncio.run(service.list(max_pages)) == in_sequence(service, max_pages)
     assert service.most <= MAX_IN_FLIGHT
+    assert service.ahead.left == MAX_AHEAD
     assert all(unwanted for _, unwanted in service.dropped)
 
 
@@ -197,6 +199,30 @@ def test_four_pages_are_in_flight_at_most():
         asyncio.run(service.list())
         most.append(service.most)
     assert most == [MAX_IN_FLIGHT, 1]
+
+
+def test_all_listings_together_ask_for_so_many_pages_ahead():
+    """A page for each listing, and the few that they share: the bound is never passed, is used, and is given back."""
+    tokens = [None, *map(str, range(1, 20))]
+    told = {
+        token: Answer(body("a", following), tuple(range(200, 600, 50)), turns=5)
+        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
+    }
+    ahead = Ahead(left=5)
+    services = [Service(told, ahead=ahead) for _ in range(10)]
+    least = []
+
+    async def all_of_them():
+        async with asyncio.TaskGroup() as group:
+            listings = [group.create_task(service.list()) for service in services]
+            while not all(listing.done() for listing in listings):
+                least.append(ahead.left)
+                assert sum(service.under_way for service in services) <= len(services) + 5
+                await asyncio.sleep(0)
+
+    asyncio.run(all_of_them())
+    assert (min(least), ahead.left) == (0, 5)
+    assert [service.asked for service in services] == [tokens] * len(services)
 
 
 def test_pages_beyond_the_bound_are_not_asked_for():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.endpoint import Endpoint
 from exporter.errors import CredentialsError, MalformedResponse, PaginationError, ServiceError, TransportError
-from exporter.listing import Pages, list_jobs
+from exporter.listing import Ahead, Pages, list_jobs
 from exporter.model import Job, JobPage
 from exporter.providers.oss import Oss
 
@@ -52,7 +52,7 @@ class Shelf:
 
     async def walk(self, *, max_pages: int = 1000, pages: Pages | None = None) -> Pages:
         pages = Pages() if pages is None else pages
-        await list_jobs(self.api, self.read, pages, max_pages=max_pages)
+        await list_jobs(self.api, self.read, pages, max_pages=max_pages, ahead=Ahead())
         return pages
 
     def queries(self, *tokens: str | None) -> list[str]:

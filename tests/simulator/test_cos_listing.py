@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exporter.endpoint import Endpoint
 from exporter.errors import PaginationError
 from exporter.jobapi import JobPolicy
-from exporter.listing import Pages, list_jobs
+from exporter.listing import Ahead, Pages, list_jobs
 from exporter.model import Credentials, Secret
 from exporter.providers.cos import Cos
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
@@ -49,7 +49,7 @@ def listed(store: Store, page_size: int, *, max_pages: int = 1000) -> Pages:
         assert answer.status == 200, answer.body
         return api.parse_jobs(answer.body)
 
-    asyncio.run(list_jobs(api, read, pages, max_pages=max_pages))
+    asyncio.run(list_jobs(api, read, pages, max_pages=max_pages, ahead=Ahead()))
     return pages
 
 
