@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -151,12 +152,23 @@ def _export(options: argparse.Namespace, found: Config) -> None:
         timeout_offset=options.timeout_offset,
         external_url=options.external_url,
     )
+    _allow_many_connections()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     log.info("starting", extra={"version": __version__, "targets": len(found.targets)})
     _tell("listening", sockets)
     asyncio.run(_answer(found, selfmetrics, settings, sockets))
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one, as every program in Go does.
+
+    Each connection is one, and the usual 1024 is less than what hundreds of targets may need.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # where a system promises more than it gives
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _answer(

@@ -49,6 +49,15 @@ def test_the_demo_serves(start):
     assert_clean(demo)
 
 
+def test_as_many_connections_are_open_as_the_system_allows(start):
+    """The soft limit of open files, which is low by tradition, does not bound the number of targets."""
+    limited = ("sh", "-c", 'ulimit -S -n 100; ulimit -H -n 300; exec "$@"', "sh")
+    demo = start("--demo", "--web.listen-address=127.0.0.1:0", argv=limited)
+    samples = parse(httpx.get(f"{demo.wait_until_it_listens()}/metrics").text)
+    assert value(samples, "process_max_fds") == 300
+    assert_clean(demo)
+
+
 def test_a_file_is_served(start, config_file):
     """The targets of a configuration file are scraped with its keys, and the flags of the routes hold."""
     store = fresh_store()
