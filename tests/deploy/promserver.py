@@ -1,0 +1,65 @@
+"""A real Prometheus server."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx
+import yaml
+
+from tests import needs
+from tests.rawserver import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+class Prometheus(NamedTuple):
+    """A running server: its API and its log."""
+
+    api: httpx.Client
+    log: Path
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The data of an answer; None while the server is not up yet."""
+        try:
+            answer = self.api.get(path, params=parameters)
+        except httpx.TransportError:
+            return None
+        return answer.json()["data"] if answer.status_code == 200 else None
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, document: Mapping[str, Any]) -> Iterator[Prometheus]:
+    """A server with the configuration `document`; all its files are in `folder`, which is made."""
+    program = needs.program("prometheus", package="prometheus")
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(dict(document)))
+    command = [
+        program,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (
+        (folder / "prometheus.log").open("wb") as log,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/", timeout=10) as api,
+        subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process,
+    ):
+        try:
+            yield Prometheus(api, folder / "prometheus.log")
+        finally:
+            process.terminate()
+
+
+def until(servers: list[Prometheus], done: Callable[[], bool], seconds: float) -> None:
+    """Wait until `done`, for so many seconds at most; then the servers' logs are told."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, [server.log.read_text()[-1500:] for server in servers]
+        time.sleep(0.25)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from exporter import config, flags
+from exporter.app import FIXED_PATHS
+from tests.deploy.prometheus_operator import relabel_configs
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+PORT = int(flags.DEFAULT_ADDRESS.removeprefix(":"))
+OWN_FILES = {"config.yaml", "kustomization.yaml"}
+"""What is no resource of Kubernetes."""
+
+
+def read(path: str) -> Any:
+    """The one document of a file below deploy/."""
+    (document,) = yaml.safe_load_all((FOLDER / path).read_text())
+    return document
+
+
+def resources(*folders: str) -> dict[str, Any]:
+    """Every resource in `folders`, by the file's path."""
+    paths = sorted(path for folder in folders for path in (FOLDER / folder).glob("*.yaml"))
+    return {str(path.relative_to(FOLDER)): read(str(path)) for path in paths if path.name not in OWN_FILES}
+
+
+def one(kind: str, *folders: str) -> Any:
+    """The one resource of a kind."""
+    (found,) = (resource for resource in resources(*folders).values() if resource["kind"] == kind)
+    return found
+
+
+def container(workload: Any) -> Any:
+    """The one container of a Deployment or StatefulSet."""
+    (found,) = workload["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def stateful_set() -> Any:
+    """The Deployment as the kustomization of sharded/ patches it, with operations that set a value."""
+    patched = one("Deployment", "base")
+    (patch,) = read("sharded/kustomization.yaml")["patches"]
+    assert patch["target"] == {"kind": patched["kind"], "name": patched["metadata"]["name"]}
+    assert patch["options"] == {"allowKindChange": True}
+    for step in yaml.safe_load(patch["patch"]):
+        *parents, last = step["path"].strip("/").split("/")
+        place = patched
+        for parent in parents:
+            place = place[parent]
+        assert (last in place) == (step["op"] == "replace")
+        assert step["op"] in ("add", "replace")
+        place[last] = step["value"]
+    return patched
+
+
+@pytest.mark.parametrize("folder", ["base", "sharded"])
+def test_each_resource_is_applied(folder):
+    """A kustomization names each file of its folder, and nothing that is not there."""
+    kustomization = read(f"{folder}/kustomization.yaml")
+    named = [*kustomization["resources"], *(kustomization.get("configMapGenerator") or [{"files": []}])[0]["files"]]
+    files = {path.name for path in (FOLDER / folder).glob("*.yaml")} - {"kustomization.yaml"}
+    assert sorted(name for name in named if name != "../base") == sorted(files)
+    assert kustomization["namespace"] == read("base/kustomization.yaml")["namespace"]
+
+
+def test_each_resource_is_named_like_the_exporter():
+    """Each has kind, version and a name that begins with the distribution's; no two of one folder are the same."""
+    for folder in ("base", "sharded", "operator"):
+        names = [(resource["kind"], resource["metadata"]["name"]) for resource in resources(folder).values()]
+        assert all(name.startswith("batchops-exporter") for _, name in names)
+        assert all(resource["apiVersion"] for resource in resources(folder).values())
+        assert folder == "operator" or len(set(names)) == len(names)
+
+
+def test_each_selector_finds_the_pods():
+    """Every selector selects by labels that the pods have, and the pods are those of their workload."""
+    pods = one("Deployment", "base")["spec"]["template"]
+    labels = pods["metadata"]["labels"]
+    (spread,) = pods["spec"]["topologySpreadConstraints"]
+    selectors = [
+        one("Deployment", "base")["spec"]["selector"]["matchLabels"],
+        one("Service", "base")["spec"]["selector"],
+        one("Service", "sharded")["spec"]["selector"],
+        one("PodDisruptionBudget", "base")["spec"]["selector"]["matchLabels"],
+        one("NetworkPolicy", "base")["spec"]["podSelector"]["matchLabels"],
+        spread["labelSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+
+
+def test_the_ports_are_the_exporters():
+    """The container's port is the default one; Services, probes and the network policy name it."""
+    (port,) = container(one("Deployment", "base"))["ports"]
+    assert port["containerPort"] == PORT
+    for folder in ("base", "sharded"):
+        (served,) = one("Service", folder)["spec"]["ports"]
+        assert (served["port"], served["targetPort"]) == (PORT, port["name"])
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container(one("Deployment", "base"))[probe]["httpGet"]["port"] == port["name"]
+    (rule,) = one("NetworkPolicy", "base")["spec"]["ingress"]
+    assert rule["ports"] == [{"port": port["name"]}]
+
+
+def test_the_probes_ask_the_exporters_own_routes():
+    """Liveness and readiness ask the routes made for them, which never call a cloud API."""
+    probed = container(one("Deployment", "base"))
+    paths = [probed[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")]
+    assert paths == ["/-/healthy", "/-/ready"]
+    assert set(paths) <= set(FIXED_PATHS)
+
+
+def test_the_flags_are_the_exporters():
+    """The arguments are ones that the exporter takes, and name the file where it is mounted."""
+    started = container(one("Deployment", "base"))
+    options = flags.parse(started["args"])
+    (generator,) = read("base/kustomization.yaml")["configMapGenerator"]
+    pod = one("Deployment", "base")["spec"]["template"]["spec"]
+    places = {mount["name"]: mount for mount in started["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert options.command == "serve"
+    assert volumes["config"]["configMap"]["name"] == generator["name"]
+    assert [options.config_file] == [f"{places['config']['mountPath']}/{file}" for file in generator["files"]]
+    assert all(mount["readOnly"] for mount in places.values())
+    assert places.keys() == volumes.keys()
+
+
+def test_the_configuration_is_valid_and_its_keys_are_mounted():
+    """The exporter takes config.yaml, and its keys are files of the Secret that the kustomization tells to make."""
+    text = (FOLDER / "base/config.yaml").read_bytes()
+    assert config.parse(text, file="config.yaml", environment={}).targets
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(one("Deployment", "base"))["volumeMounts"]}
+    told = re.findall(r"--from-file=(\S+)", (FOLDER / "base/kustomization.yaml").read_text())
+    (account,) = read("base/config.yaml")["accounts"]
+    files = {value for key, value in account["credentials"].items() if key.endswith("_file")}
+    assert files == {f"{mounts['credentials']}/{name}" for name in told}
+    (secret,) = (
+        volume["secret"]["secretName"]
+        for volume in one("Deployment", "base")["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+    )
+    assert f"create secret generic {secret} " in (FOLDER / "base/kustomization.yaml").read_text()
+
+
+def test_the_pods_may_do_nothing():
+    """They run as the image's user, with a read-only root, without capabilities and without a token of Kubernetes."""
+    pod = one("Deployment", "base")["spec"]["template"]["spec"]
+    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert user
+    context = pod["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (int(user[1]), int(user[2]))
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(one("Deployment", "base"))["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert one("ServiceAccount", "base")["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == one("ServiceAccount", "base")["metadata"]["name"]
+
+
+def test_the_roles_shown_are_those_of_the_credentials_page():
+    """Each annotation of the service account that is commented out stands in the page about credentials, too."""
+    text = (FOLDER / "base/serviceaccount.yaml").read_text()
+    shown = yaml.safe_load(re.sub(r"^  #(?! \S)", "  ", text, flags=re.MULTILINE))["metadata"]["annotations"]
+    page = (ROOT / "docs/credentials.md").read_text()
+    assert len(shown) == 4
+    assert [name for name in shown if f"{name}: " not in page] == []
+
+
+@pytest.mark.parametrize("file", sorted(resources("operator")))
+def test_the_operator_is_sent_to_the_service(file):
+    """It asks the Service, on its port, for a route of the exporter; job and times are those of prometheus.yml."""
+    service = one("Service", "base")["metadata"]["name"]
+    namespace = read("base/kustomization.yaml")["namespace"]
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    resource = read(file)
+    spec = resource["spec"]
+    if resource["kind"] == "Probe":
+        asked = urlsplit(f"http://{spec['prober']['url']}{spec['prober']['path']}")
+        assert asked.path == "/probe"
+    else:
+        (discovery,) = spec["httpSDConfigs"]
+        asked = urlsplit(discovery["url"])
+        assert asked.path == "/sd"
+    assert asked.path in FIXED_PATHS
+    assert asked.netloc == f"{service}.{namespace}.svc:{PORT}"
+    assert resource["metadata"]["namespace"] == namespace
+    assert spec["jobName"] == job["job_name"]
+    assert spec.get("scrapeInterval", spec.get("interval")) == job["scrape_interval"]
+    assert spec["scrapeTimeout"] == job["scrape_timeout"]
+
+
+def test_a_probe_names_targets_of_the_configuration():
+    """The targets of the Probe are those of config.yaml."""
+    text = (FOLDER / "base/config.yaml").read_bytes()
+    targets = config.parse(text, file="config.yaml", environment={}).targets
+    assert read("operator/probe.yaml")["spec"]["targets"]["staticConfig"]["static"] == [one.name for one in targets]
+
+
+def test_the_sharded_replicas_have_the_names_that_prometheus_asks():
+    """The StatefulSet has the replicas that the rules count on, under the names that they make of a number."""
+    workload, service = stateful_set(), one("Service", "sharded")
+    namespace = read("sharded/kustomization.yaml")["namespace"]
+    assert workload["kind"] == "StatefulSet"
+    assert workload["spec"]["serviceName"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    rules = read("operator/scrapeconfig-sharded.yaml")["spec"]["relabelings"]
+    (modulus,) = (rule["modulus"] for rule in rules if rule.get("targetLabel") == "__tmp_exporter")
+    (address,) = (rule["replacement"] for rule in rules if rule.get("targetLabel") == "__address__")
+    assert modulus == workload["spec"]["replicas"]
+    host = f"{workload['metadata']['name']}-$1.{service['metadata']['name']}.{namespace}.svc"
+    assert address == f"{host}:{PORT}"
+
+
+def test_the_operator_and_prometheus_are_told_the_same():
+    """The rules of the ScrapeConfig for fixed replicas are those of sharded.yml, with other names for the same."""
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/sharded.yml").read_text())["scrape_configs"]
+    told = relabel_configs(read("operator/scrapeconfig-sharded.yaml")["spec"]["relabelings"])
+    assert told.pop(0) == {"source_labels": ["__param_target"], "target_label": "__tmp_hash"}
+    own = {"regex": "$(SHARD)"}, {"replacement": told[-1]["replacement"]}
+    here = job["relabel_configs"]
+    assert [here[0], {**here[1], **own[0]}, here[2], {**here[3], **own[1]}] == told
+    assert len(here) == 4

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import yaml
+
+from exporter.simulator import Store, World, create_app, make_jobs
+from tests.deploy.prometheus_operator import of_probe, of_scrape_config
+from tests.deploy.promserver import Prometheus, prometheus, until
+from tests.deploy.test_rules import promtool
+from tests.rig import exporting, target_at
+from tests.serving import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+FOLDER = DEPLOY / "prometheus"
+OPERATOR = DEPLOY / "kubernetes" / "operator"
+WAYS = ("sharded.yml", "scrapeconfig", "scrapeconfig-sharded", "scrapeconfig-sharded, sharded twice", "probe")
+CARELESS = "scrapeconfig without relabelings"
+RULE_FILES = ("recording.rules.yml", "alerts.rules.yml")
+ACCOUNTS = ("a", "b", "c")
+REGIONS = tuple(f"region-{number:02}" for number in range(100))
+TARGETS = {f"oss/{account}/{region}" for account in ACCOUNTS for region in REGIONS}
+EXPORTERS, SERVERS = 3, 2
+INTERVAL = 10.0
+"""Seconds from scrape to scrape: a busy machine is late by much less than half of it."""
+SCRAPES = 3
+"""Of each target, those that are looked at."""
+
+log = logging.getLogger(__name__)
+
+
+class Fleet(NamedTuple):
+    """Exporters with one configuration. Each has keys of its own, so that the stores' records tell them apart."""
+
+    urls: list[str]
+    stores: dict[tuple[str, int], Store]
+    """By target and the exporter that asks."""
+
+
+class Seen(NamedTuple):
+    """Who scraped a target, and how often within the same `SCRAPES` intervals."""
+
+    target: str
+    servers: list[int]
+    exporters: list[int]
+    scrapes: int
+    """Samples of `up`, of all servers."""
+    listings: int
+    """Requests that the target's stores answered, to all exporters."""
+
+
+@pytest.fixture
+def fleet(start, tmp_path) -> Iterator[Fleet]:
+    world = World.fixed(make_jobs(3, now=1_750_000_000))
+    stores = {
+        (f"oss/{account}/{region}", number): Store(world, region=region, access_key_id=f"exporter-{number}-{account}")
+        for number in range(EXPORTERS)
+        for account in ACCOUNTS
+        for region in REGIONS
+    }
+    with serve(create_app(list(stores.values()))) as url:
+        accounts = [
+            {
+                "provider": "oss",
+                "account": account,
+                "regions": list(REGIONS),
+                "endpoint": url,
+                "retries": 0,
+                "credentials": {
+                    "source": "static",
+                    "access_key_id": f"exporter-${{NUMBER}}-{account}",
+                    "access_key_secret": Store.access_key_secret,
+                },
+            }
+            for account in ACCOUNTS
+        ]
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
+        # A machine that stands still for a second has many scrapes come at once: no bound on them here.
+        flags = ("--config.expand-environment-variables", "--web.listen-address=127.0.0.1:0", "--web.max-requests=0")
+        processes = [start(*flags, NUMBER=str(number)) for number in range(EXPORTERS)]
+        yield Fleet([process.wait_until_it_listens() for process in processes], stores)
+        assert [process.stop() for process in processes] == [0] * EXPORTERS
+
+
+def as_shipped(shard: int, urls: list[str]) -> dict[str, Any]:
+    """sharded.yml on server number `shard`, which finds the targets at `urls`."""
+    text = (FOLDER / "sharded.yml").read_text()
+    mark = '"0" # "1" on the other server'
+    assert text.count(mark) == 2
+    text = text.replace(mark, f'"{shard}"')
+    for number, url in enumerate(urls):
+        text = text.replace(f"http://exporter-{number}:10083", url)
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document
+
+
+def in_a_hurry(shard: int, urls: list[str]) -> dict[str, Any]:
+    """The same with a shorter interval, and the exporters' names resolved to `urls`."""
+    document = as_shipped(shard, urls)
+    (job,) = document["scrape_configs"]
+    job |= {"scrape_interval": f"{INTERVAL:g}s", "scrape_timeout": f"{INTERVAL:g}s"}
+    job["relabel_configs"] += [
+        {
+            "source_labels": ["__address__"],
+            "regex": f"exporter-{number}:10083",
+            "target_label": "__address__",
+            "replacement": url.removeprefix("http://"),
+        }
+        for number, url in enumerate(urls)
+    ]
+    return document
+
+
+def scrapes(server: Prometheus) -> dict[str, list[float]]:
+    """For each target that the server has scraped, when it did, in Unix seconds."""
+    series = (server.get("query", query='up{job="batchops"}[10m]') or {"result": []})["result"]
+    found = {one["metric"]["instance"]: [at for at, _ in one["values"]] for one in series}
+    assert len(found) == len(series)
+    return found
+
+
+def observe(servers: list[Prometheus], fleet: Fleet) -> list[Seen]:
+    """All targets, once each has been scraped often enough, by whatever server."""
+    scraped: list[dict[str, list[float]]] = []
+
+    def done() -> bool:
+        scraped[:] = [scrapes(server) for server in servers]
+        most = [max((len(one.get(target, ())) for one in scraped), default=0) for target in TARGETS]
+        return min(most) >= SCRAPES + 2  # the first one and the last one stand outside the window
+
+    until(servers, done, 85)
+    found = []
+    for target in sorted(TARGETS):
+        first = min(one[target][0] for one in scraped if target in one)
+        begin, end = first + INTERVAL / 2, first + (SCRAPES + 0.5) * INTERVAL
+        times = [at for one in scraped for at in one.get(target, ())]
+        asked = [list(fleet.stores[target, number].requests) for number in range(EXPORTERS)]
+        found.append(
+            Seen(
+                target,
+                servers=[number for number, one in enumerate(scraped) if target in one],
+                exporters=[number for number, requests in enumerate(asked) if requests],
+                scrapes=sum(begin < at <= end for at in times),
+                listings=sum(begin < seen.time <= end for requests in asked for seen in requests if seen.status == 200),
+            )
+        )
+    return found
+
+
+@pytest.mark.timeout(150)
+def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
+    """Each target is scraped by one of two servers, from one of three exporters, once an interval; no work is idle.
+
+    Both sides agree on it: the servers' samples, and the stores' records of who asked.
+    """
+    folders = [tmp_path / f"prometheus-{number}" for number in range(SERVERS)]
+    for folder in folders:
+        folder.mkdir()
+        for file in RULE_FILES:
+            shutil.copy(FOLDER / file, folder)
+    with (
+        prometheus(folders[0], in_a_hurry(0, fleet.urls)) as first,
+        prometheus(folders[1], in_a_hurry(1, fleet.urls)) as second,
+    ):
+        found = observe([first, second], fleet)
+    for seen in found:
+        log.info(
+            "%s: prometheus %s, exporter %s, %d scrapes, %d listings in %g s",
+            seen.target,
+            *(" ".join(map(str, numbers)) for numbers in (seen.servers, seen.exporters)),
+            *(seen.scrapes, seen.listings, SCRAPES * INTERVAL),
+        )
+    wrong = [
+        seen
+        for seen in found
+        if (len(seen.servers), len(seen.exporters), seen.scrapes, seen.listings) != (1, 1, SCRAPES, SCRAPES)
+    ]
+    assert wrong == []
+    shares = Counter((*seen.servers, *seen.exporters) for seen in found)
+    log.info("targets by prometheus and exporter: %s", dict(sorted(shares.items())))
+    assert sum(shares.values()) == len(TARGETS) == 300
+    assert len(shares) == SERVERS * EXPORTERS
+    assert min(shares.values()) > len(TARGETS) / len(shares) / 2
+
+
+def ways(sd: str) -> dict[str, list[dict[str, Any]]]:
+    """The scrape configs of both servers, for each way that ships and a careless one; `sd` tells the targets."""
+
+    def resource(file: str) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((OPERATOR / file).read_text())
+        return found
+
+    one, fixed, probe = (resource(f"{name}.yaml") for name in ("scrapeconfig", "scrapeconfig-sharded", "probe"))
+    for config in (one, fixed):
+        config["spec"]["httpSDConfigs"] = [{"url": sd}]
+    probe["spec"]["targets"]["staticConfig"]["static"] = sorted(TARGETS)
+    careless = {**one, "spec": {key: value for key, value in one["spec"].items() if key != "relabelings"}}
+    numbers = range(SERVERS)
+    return {
+        "sharded.yml": [
+            as_shipped(number, [sd.removesuffix("/sd")] * EXPORTERS)["scrape_configs"][0] for number in numbers
+        ],
+        "scrapeconfig": [of_scrape_config(one, SERVERS, number) for number in numbers],
+        "scrapeconfig-sharded": [of_scrape_config(fixed, SERVERS, number) for number in numbers],
+        "scrapeconfig-sharded, sharded twice": [
+            of_scrape_config(fixed, SERVERS, number, shards_always=True) for number in numbers
+        ],
+        "probe": [of_probe(probe, SERVERS, number) for number in numbers],
+        CARELESS: [of_scrape_config(careless, SERVERS, number) for number in numbers],
+    }
+
+
+@pytest.fixture(scope="module")
+def assigned(tmp_path_factory) -> dict[str, list[dict[str, str]]]:
+    """For each way, what each of the two servers would scrape: URLs by target, as a real Prometheus tells."""
+    targets = [target_at("http://127.0.0.1:1", account, region=region) for account in ACCOUNTS for region in REGIONS]
+    with exporting(*targets) as url:
+        configs = ways(f"{url}/sd")
+        # One Prometheus reads them all, each under a name of its own. With this interval it scrapes next to nothing.
+        jobs = [
+            config | {"job_name": f"{way}/{number}", "scrape_interval": "1h"}
+            for way, both in configs.items()
+            for number, config in enumerate(both)
+        ]
+        found: dict[str, list[dict[str, str]]] = {}
+
+        def done() -> bool:
+            for way in configs:
+                found[way] = [{} for _ in range(SERVERS)]
+            for one in (server.get("targets", state="active") or {"activeTargets": []})["activeTargets"]:
+                way, _, number = one["scrapePool"].rpartition("/")
+                found[way][int(number)][one["labels"]["instance"]] = one["scrapeUrl"]
+                assert one["labels"]["job"] == ("batchops" if way != "sharded.yml" else one["scrapePool"])
+            return all(sum(map(len, both)) >= len(TARGETS) for both in found.values())
+
+        with prometheus(tmp_path_factory.mktemp("assigned"), {"scrape_configs": jobs}) as server:
+            until([server], done, 40)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_that_ships_gives_each_target_to_one_server(assigned, way):
+    """No target is left out, none is scraped by both servers, and each of them has a fair share."""
+    first, second = assigned[way]
+    assert first.keys() | second.keys() == TARGETS
+    assert first.keys() & second.keys() == set()
+    assert min(len(first), len(second)) > 100
+    for target, url in (first | second).items():
+        assert url.endswith(f"/probe?target={target.replace('/', '%2F')}")
+
+
+def test_each_exporter_has_the_same_targets_in_each_way(assigned):
+    """Where targets have fixed exporters, an exporter's number follows from the target alone."""
+    numbers = []
+    for way, name in (("sharded.yml", r"exporter-(\d)"), ("scrapeconfig-sharded", r"batchops-exporter-(\d)\.\S+\.svc")):
+        urls = assigned[way][0] | assigned[way][1]
+        matches = {target: re.match(rf"http://{name}:10083/probe", url) for target, url in urls.items()}
+        numbers.append({target: int(match[1]) for target, match in matches.items() if match})
+    assert numbers[0].keys() == TARGETS
+    assert numbers[0] == numbers[1]
+    assert set(numbers[0].values()) == set(range(EXPORTERS))
+
+
+def test_without_being_told_the_operator_overloads_one_server(assigned):
+    """All targets have one address, so that sharding by it leaves a server without any: the relabeling is needed."""
+    assert sorted(map(len, assigned[CARELESS])) == [0, 300]
+
+
+def test_the_sharded_configuration_is_valid():
+    """Prometheus loads the configuration of a shard, and with it both files of rules."""
+    assert "2 rule files found" in promtool("check", "config", "sharded.yml")
