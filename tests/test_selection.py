@@ -14,18 +14,25 @@ NOW = 1_000_000.0
 
 examples = settings(max_examples=100, deadline=None)
 statuses = st.sampled_from([*STATUSES, "Hibernating"])
-times = st.none() | st.integers(0, 1_000_000)
+times = st.none() | st.integers(0, 1_000_000) | st.integers(0, 2)
 listings = st.lists(st.tuples(statuses, times, times), max_size=8).map(
     lambda rows: [
         Job(str(number), status, created=created, terminated=terminated)
         for number, (status, created, terminated) in enumerate(rows)
     ]
 )
+crowds = st.tuples(st.integers(0, 300), st.integers(1, 40), st.randoms(use_true_random=False)).map(
+    lambda crowd: [
+        Job(str(number), crowd[2].choice(STATUSES), created=crowd[2].choice((None, *range(crowd[1]))))
+        for number in range(crowd[0])
+    ]
+)
+"""Up to some hundred jobs, many of them created at the same time."""
 policies = st.fixed_dictionaries(
     {
         "statuses": st.frozensets(st.sampled_from(["Active", "Complete", "Failed", "Hibernating", "New"])),
         "max_age": st.sampled_from([0.0, 1.0, 500_000.0, 2_000_000.0]),
-        "most": st.integers(1, 8),
+        "most": st.integers(0, 8),
     }
 )
 ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "most": 10_000, "now": NOW}
@@ -61,7 +68,7 @@ def test_the_order_of_the_listing_is_kept(jobs, policy):
 
 
 @examples
-@given(listings, policies, st.randoms(use_true_random=False))
+@given(listings | crowds, policies, st.randoms(use_true_random=False))
 def test_the_choice_does_not_depend_on_the_order(jobs, policy, random):
     """Pages that come in another order from scrape to scrape keep the same jobs, so that no series comes and goes."""
     shuffled = list(jobs)
@@ -99,21 +106,47 @@ def test_filters_leave_only_what_they_allow(jobs, policy):
     assert selection.dropped["max"] == max(0, len(fit) - policy["most"])
 
 
+def first(jobs, most):
+    """The choice as its rule reads: unfinished, then newest, then by id; the order of the listing is kept."""
+
+    def rank(job: Job) -> tuple[bool, float, str]:
+        return job.status in TERMINAL_STATUSES, -(job.created or 0), job.id
+
+    stay = {job.id for job in sorted(jobs, key=rank)[:most]}
+    return tuple(job for job in jobs if job.id in stay)
+
+
 @examples
-@given(listings, st.integers(1, 8))
+@given(listings | crowds, st.integers(0, 300))
 def test_unfinished_jobs_come_first_then_the_newest(jobs, most):
-    """Of too many jobs, none that is left out would have come ahead of one that stays."""
-    kept = select(jobs, **ANY | {"most": most}).jobs
-    left = [job for job in jobs if job not in kept]
+    """Of too many jobs those stay that ranking them all would put first, a job without a time of creation last."""
+    assert select(jobs, **ANY | {"most": most}).jobs == first(jobs, most)
 
-    def finished(job: Job) -> bool:
-        return job.status in TERMINAL_STATUSES
 
-    for out in left:
-        for stays in kept:
-            assert finished(stays) <= finished(out)
-            if finished(stays) == finished(out):
-                assert (stays.created or 0) >= (out.created or 0)
+@examples
+@given(crowds, st.integers(0, 100), st.lists(st.sampled_from(STATUSES), max_size=20))
+def test_newer_jobs_bring_no_old_one_back(jobs, most, newer):
+    """When jobs are only added that are newer than all others, none that was left out comes back."""
+    before = set(select(jobs, **ANY | {"most": most}).jobs)
+    added = [Job(f"new {number}", status, created=1000 + number) for number, status in enumerate(newer)]
+    after = set(select([*added, *jobs], **ANY | {"most": most}).jobs)
+    assert after <= before | set(added)
+
+
+@examples
+@given(crowds, st.integers(0, 100), st.integers(0, 20))
+def test_only_the_end_of_an_older_job_makes_room(jobs, most, ending):
+    """When jobs end, as many come back as leave; where the unfinished fit, only such leave, and for newer ones."""
+    unfinished = [job.id for job in jobs if job.status not in TERMINAL_STATUSES][:ending]
+    later = [job._replace(status="Complete") if job.id in unfinished else job for job in jobs]
+    before = {job.id: job for job in select(jobs, **ANY | {"most": most}).jobs}
+    after = {job.id: job for job in select(later, **ANY | {"most": most}).jobs}
+    left = [before[job_id].created or 0 for job_id in before.keys() - after.keys()]
+    back = [after[job_id].created or 0 for job_id in after.keys() - before.keys()]
+    assert len(back) == len(left)
+    if most >= sum(job.status not in TERMINAL_STATUSES for job in jobs):
+        assert max(left, default=0) <= min(back, default=1000)
+        assert before.keys() - after.keys() <= set(unfinished)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.model import Job
     from exporter.simulator.plan import Detail
@@ -54,8 +54,8 @@ def page(jobs: Sequence[Job], token: str | None, style: Style, form: Form) -> by
         token = ""
     next_token = "" if token is None else f"   <NextToken>{escape(token)}</NextToken>\n"
     extra = "   <IsTruncated><Maybe/></IsTruncated>\n" if style.unknown_elements else ""
-    listed = f"   <Jobs>\n{''.join([_descriptor(job, style, form) for job in jobs])}   </Jobs>\n"
-    inner = next_token + extra + listed if style.token_first else extra + listed + next_token
+    listed = ["   <Jobs>\n", *[_descriptor(job, style, form) for job in jobs], "   </Jobs>\n"]
+    inner = [next_token, extra, *listed] if style.token_first else [extra, *listed, next_token]
     return _document("ListJobsResult", inner, form)
 
 
@@ -81,8 +81,8 @@ def described(job: Job, detail: Detail, form: Form) -> bytes:
     }
     written = {tag: _leaf(tag, content) for tag, content in leaves.items()}
     written["ProgressSummary"] = _progress(job, form, in_timers=True)
-    inner = "".join(text for _, text in sorted(written.items()))
-    return _document("DescribeJobResult", f"      <Job>\n{inner}      </Job>\n", form)
+    inner = (text for _, text in sorted(written.items()))
+    return _document("DescribeJobResult", ["      <Job>\n", *inner, "      </Job>\n"], form)
 
 
 def error(parts: Mapping[str, str], around: Mapping[str, str] | None = None) -> bytes:
@@ -97,9 +97,10 @@ def _leaves(parts: Mapping[str, str]) -> str:
     return "".join(f"  <{tag}>{escape(value)}</{tag}>\n" for tag, value in parts.items())
 
 
-def _document(tag: str, inner: str, form: Form) -> bytes:
+def _document(tag: str, inner: Iterable[str], form: Form) -> bytes:
     namespace = f' xmlns="{form.namespace}"' if form.namespace else ""
-    return f"{_DECLARATION}<{tag}{namespace}>\n{inner}</{tag}>\n".encode()
+    pieces = (f"{_DECLARATION}<{tag}{namespace}>\n", *inner, f"</{tag}>\n")
+    return b"".join([piece.encode() for piece in pieces])  # joined first, one emoji would widen every character
 
 
 def _descriptor(job: Job, style: Style, form: Form) -> str:

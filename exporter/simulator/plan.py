@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from exporter.model import TERMINAL_STATUSES, Job
@@ -48,6 +48,9 @@ DESCRIPTIONS: Final = (
 MOST_TASKS: Final = 10_000_000_000
 MOST_PRIORITY: Final = 2_147_483_647
 FOREVER: Final = 10**18
+LONGEST_LIFE: Final = 240_000
+"""Who is not done after so long never will be."""
+_CANCELLING: Final = 5_000
 _MILLION: Final = 1_000_000
 
 
@@ -119,6 +122,14 @@ class Plan:
             confirmation_required=waits,
         )
 
+    def cancelled_at(self, age: int) -> Plan:
+        """The same life, but cancelled at `age`, at least LONGEST_LIFE, where it has no end of its own."""
+        *early, (status, _) = self.phases
+        if status in TERMINAL_STATUSES:
+            return self
+        left = age - _CANCELLING - sum(length for _, length in early)
+        return replace(self, phases=(*early, (status, left), ("Cancelling", _CANCELLING), ("Cancelled", FOREVER)))
+
     def _phase(self, now: int) -> tuple[str, int, int]:
         """The status at `now`, when it began, and the time spent in Active so far."""
         begun, active = self.created, 0
@@ -139,7 +150,7 @@ def draw(seed: int | str, index: int, created: int) -> Plan:
     full = _span(rng, 40, 120)
     part = int(full * rng.uniform(0.2, 0.8))
     return Plan(
-        id=job_id(rng),
+        id=job_id(rng.getrandbits(128)),
         operation=rng.choice(OPERATIONS),
         description=rng.choice(DESCRIPTIONS),
         priority=rng.choice((0, 1, 10, 10, 100, rng.randrange(MOST_PRIORITY), MOST_PRIORITY)),
@@ -154,9 +165,9 @@ def draw(seed: int | str, index: int, created: int) -> Plan:
     )
 
 
-def job_id(rng: random.Random) -> str:
-    """An id as OSS makes them: base64 of hexadecimal digits, 44 characters."""
-    return base64.b64encode(b"%032x" % rng.getrandbits(128)).decode()
+def job_id(bits: int) -> str:
+    """An id as OSS makes them: base64 of hexadecimal digits, 44 characters; `bits` are 128."""
+    return base64.b64encode(b"%032x" % bits).decode()
 
 
 _FAILURES: Final[dict[Fate, tuple[str, str]]] = {

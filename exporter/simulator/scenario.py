@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from exporter.errors import ConfigError, Problem
 from exporter.section import Section
 from exporter.simulator.faults import Fault, read_fault
+from exporter.simulator.plan import LONGEST_LIFE
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET, Store
 from exporter.simulator.tokens import LONGEST
 from exporter.simulator.wire import Style
@@ -50,7 +51,8 @@ class Scenario:
           jobs:
             every: 5s             a new job so often; each is done within minutes
             keep: 120             the newest so many are listed
-            count: 1000           instead of these two: so many jobs, which do not change
+            count: 1000           beside these two: so many are listed, and all but the newest `keep` are over;
+                                  instead of them: so many jobs, which do not change
           page_size: 1000         jobs on a page at most, whatever is asked for: 1-1000
           permissions: [ListJobs, DescribeJob]
           enabled: true           false: the region does not offer batch jobs
@@ -104,9 +106,8 @@ class _Draft:
 
     provider: str
     seed: str
-    every: float
-    keep: int
-    count: int
+    world: Callable[[str, float], World]
+    """Makes it of seed and time."""
     lifetime: float
     faults: tuple[Fault, ...]
     attributes: dict[str, Any]
@@ -142,10 +143,7 @@ def _read(section: Section) -> list[_Draft]:
         "token_length": section.integer("token_length", 0, least=0, most=LONGEST),
         "style": _style(section.section("answers")),
     }
-    every, keep = jobs.duration("every", 5.0, least=0.001), jobs.integer("keep", 120, least=1, most=10_000)
-    count = jobs.integer("count", 0, least=1, most=100_000)
-    if jobs.has("count") and (jobs.has("every") or jobs.has("keep")):
-        jobs.problem("count", "must not stand beside every or keep: either the jobs come and go, or they do not change")
+    world = _world(jobs)
     lifetime = credentials.duration("expires_after", 0.0)
     hint = "a list of mappings, each with a kind"
     faults = [read_fault(item) for item in section.sections("faults", hint=hint)] if section.has("faults") else []
@@ -155,15 +153,28 @@ def _read(section: Section) -> list[_Draft]:
         _Draft(
             provider=provider,
             seed=f"{seed}:{region}",
-            every=every,
-            keep=keep,
-            count=count,
+            world=world,
             lifetime=lifetime,
             faults=tuple(fault for fault in faults if fault),
             attributes={**attributes, "region": region},
         )
         for region in regions or ["cn-hangzhou"]
     ]
+
+
+def _world(section: Section) -> Callable[[str, float], World]:
+    """How to make the world that `section` tells, of a seed and the time; what is wrong joins its problems."""
+    lives = section.has("every") or section.has("keep")
+    every, keep = section.duration("every", 5.0, least=0.001), section.integer("keep", 120, least=1, most=10_000)
+    count = section.integer("count", 0, least=1, most=100_000)
+    if count and not lives:
+        return lambda seed, now: World.fixed(make_jobs(count, seed, now=now))
+    if count and count < keep:
+        section.problem("count", "must not be less than keep")
+    if count and every * keep * 1000 < LONGEST_LIFE:
+        limit = LONGEST_LIFE // 1000
+        section.problem("count", f"needs every times keep to be {limit}s at least: so long a job may live")
+    return lambda seed, _: World.stream(seed, every=every, keep=keep, count=count)
 
 
 def _style(section: Section) -> Style:
@@ -179,9 +190,8 @@ def _style(section: Section) -> Style:
 
 
 def _make(draft: _Draft, clock: Callable[[], float]) -> Store:
-    world: World = World.stream(draft.seed, every=draft.every, keep=draft.keep)
-    if draft.count:
-        world = World.fixed(make_jobs(draft.count, draft.seed, now=clock()))
+    world = draft.world(draft.seed, clock())
+    world.jobs(clock())  # many take their time to make, and the first request is not to wait for that
     expires = clock() + draft.lifetime if draft.lifetime else None
     store = Store(world, clock=clock, token_expires=expires, **draft.attributes)
     store.permissions = set(store.permissions)  # one of its own, because it may be edited

@@ -138,13 +138,12 @@ def _cut_page(store: Store, call: Call, kinds: set[str]) -> tuple[list[Job], Pos
 
 
 def _start(jobs: Sequence[Job], position: Position) -> int:
-    """Where the page begins now; the job ahead of it is looked for where it stood, then anywhere."""
+    """Where the page begins now; the job ahead of it is looked for where it stood, behind that, then anywhere."""
     if position.offset == 0:
         return 0
-    if position.offset <= len(jobs) and jobs[position.offset - 1].id == position.last:
-        return position.offset
-    anywhere = (index + 1 for index, job in enumerate(jobs) if job.id == position.last)
-    return next(anywhere, min(position.offset, len(jobs)))
+    stood = min(position.offset, len(jobs))
+    places = itertools.chain(range(stood, len(jobs) + 1), range(1, stood))
+    return next((place for place in places if place and jobs[place - 1].id == position.last), stood)
 
 
 def _describe(store: Store, call: Call) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.errors import ConfigError
+from exporter.model import TERMINAL_STATUSES
 from exporter.simulator import WIRES, Fault, Scenario, Store
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
 from exporter.simulator.wire import Style
@@ -86,6 +87,17 @@ def test_jobs_may_stand_still():
     assert store.world.jobs(NOW) == store.world.jobs(NOW + 1000) == read({"jobs": {"count": 500}})[0].world.jobs(NOW)
 
 
+def test_many_jobs_may_stand_behind_those_that_live():
+    """With `count` beside `every` or `keep` there are so many jobs, of which the newest `keep` live."""
+    (store,) = read({"jobs": {"count": 300, "every": "6s", "keep": 40}})
+    jobs, later = store.world.jobs(NOW), store.world.jobs(NOW + 6)
+    assert isinstance(store.world, StreamWorld)
+    assert len(jobs) == len(later) == 300
+    assert later[41:] == jobs[40:-1]
+    assert {job.status for job in jobs[40:]} == TERMINAL_STATUSES
+    assert any(job.status not in TERMINAL_STATUSES for job in jobs[:40])
+
+
 def test_stores_inherit_what_stands_beside_them():
     """A store of the list takes what it does not say itself from the top; what is edited is its own."""
     stores = read(
@@ -157,9 +169,10 @@ def test_all_problems_are_told_at_once():
         ({"stores": [{"page": 1}]}, ["stores[0].page: is not a known key; did you mean page_size?"]),
         ({"seed": "x", "stores": [{}, {"regions": ["a"]}]}, ["seed: must be an integer, not a string"]),
         ({"regions": []}, ["regions: must not be empty: a list, each a region such as cn-hangzhou"]),
+        ({"jobs": {"count": 119, "every": "5s"}}, ["jobs.count: must not be less than keep"]),
         (
-            {"jobs": {"count": 5, "keep": 5}},
-            ["jobs.count: must not stand beside every or keep: either the jobs come and go, or they do not change"],
+            {"jobs": {"count": 500, "every": "1s", "keep": 239}},
+            ["jobs.count: needs every times keep to be 240s at least: so long a job may live"],
         ),
     ],
 )

@@ -106,6 +106,57 @@ def test_a_stream_lists_the_newest_first():
     assert [job.id for job in later[1:]] == [job.id for job in jobs[:-1]]
 
 
+@given(seeds, moments, st.integers(0, 1000), st.integers(0, 3000))
+@settings(max_examples=20, deadline=None)
+def test_jobs_behind_the_living_are_a_function_of_seed_and_time(seed, now, step, detour):
+    """With a `count`, too, two streams tell the same at the same time, whatever they were asked before."""
+    world, other = (World.stream(seed, every=8, keep=30, count=150) for _ in range(2))
+    for moment in (now - step, now + detour, now - detour, now):
+        other.jobs(moment)
+    assert world.jobs(now) == other.jobs(now)
+    assert world.jobs(now + step) == other.jobs(now + step)
+
+
+@given(seeds, moments)
+@settings(max_examples=10, deadline=None)
+def test_jobs_come_to_their_end_before_they_leave_the_living(seed, start):
+    """With a `count`, each job goes the way of a job, cancelled at last where it has no other end, and then stays."""
+    world = World.stream(seed, every=8, keep=30, count=60)
+    seen: dict[str, list[Job]] = {}
+    for second in range(0, 400, 2):
+        jobs = world.jobs(start + second)
+        assert len({job.id for job in jobs}) == 60
+        assert all(job.status in TERMINAL_STATUSES for job in jobs[30:])
+        for job in jobs:
+            seen.setdefault(job.id, []).append(job)
+    lives = [transitions([job.status for job in life]) for life in seen.values()]
+    assert set().union(*lives) <= TRANSITIONS | {("Preparing", "Cancelling"), ("Suspended", "Cancelling")}
+    assert ("Suspended", "Cancelling") in set().union(*lives)
+    for life in seen.values():
+        ends = [job for job in life if job.status in TERMINAL_STATUSES]
+        assert len(set(ends)) <= 1
+        assert life[len(life) - len(ends) :] == ends
+
+
+def test_jobs_that_are_over_can_be_described():
+    """DescribeJob knows a job behind the living: a failed one says why, a cancelled one by whom."""
+    world = World.stream(3, every=8, keep=30, count=150)
+    over = world.jobs(NOW)[30:]
+    for job in over:
+        detail = world.detail(job.id, NOW)
+        assert bool(detail.failure_code) == (job.status == "Failed")
+        assert bool(detail.status_update_reason) == (job.status != "Complete")
+    assert {job.status for job in over} == TERMINAL_STATUSES
+    assert world.detail("nobody", NOW) == Detail()
+
+
+@pytest.mark.parametrize("settings", [{"every": 1, "keep": 239, "count": 500}, {"every": 10, "keep": 50, "count": 49}])
+def test_too_short_a_time_to_live_is_refused(settings):
+    """A stream whose jobs cannot end before they leave the living, or with fewer jobs than live, cannot be made."""
+    with pytest.raises(ValueError, match="240 s"):
+        World.stream(**settings)
+
+
 def test_made_jobs_hold_what_is_hard_to_show():
     """Among a thousand made jobs are counts past 32 bits, extreme priorities, awkward and absent texts, no progress."""
     jobs = make_jobs(1000, now=NOW)
