@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import time
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,18 +16,18 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter import exposition, landing
+from exporter import landing
 from exporter.negotiation import accepts_gzip, prefers_openmetrics
-from exporter.selfmetrics import OPENMETRICS_END
-from exporter.threads import compute
+from exporter.rendering import Form, Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from exporter.model import Listing
+    from exporter.rendering import Blocks
     from exporter.scrape import Scraper
     from exporter.selfmetrics import SelfMetrics
 
@@ -37,11 +36,8 @@ TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 PIECE_BYTES: Final = 256 * 1024
 """Of a body handed to the connection at once: a stalled reader holds no more than this in buffers."""
 
-GZIP_LEVEL: Final = 1
-"""Higher levels cost several times the time for a few per cent."""
-
 FINISH_FACTOR: Final = 1.5
-"""Where joining and compressing took longer than the offset, so many times its last duration is taken off instead."""
+"""Where the answer took longer than the offset after the last listing, so many times as long is taken off instead."""
 
 SEND_SECONDS: Final = 60.0
 """A client that has not taken its answer by then is left."""
@@ -72,9 +68,9 @@ class Routes:
         self._selfmetrics = selfmetrics
         self._settings = settings
         self._scrapes = 0
-        self._rendering = asyncio.Lock()
-        self._finish_seconds: dict[tuple[str, ...], float] = {}
-        """What joining and compressing took the last time, by the targets asked for."""
+        self._renderer = Renderer(selfmetrics)
+        self._finish_seconds: dict[tuple[Form, tuple[str, ...]], float] = {}
+        """From the last listing to the answer, the last time, by what was asked for."""
 
     async def metrics(self, request: Request) -> Response:
         """Every target, then the exporter's own metrics."""
@@ -130,12 +126,15 @@ class Routes:
         return _text("batchops-exporter is ready.\n")
 
     async def _answer(self, request: Request, names: list[str], *, own: bool) -> Response:
-        openmetrics = prefers_openmetrics(request.headers.get("accept", ""))
-        gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+        form = Form(
+            openmetrics=prefers_openmetrics(request.headers.get("accept", "")),
+            gzip=accepts_gzip(request.headers.get("accept-encoding", "")),
+            own=own,
+        )
         headers = {"vary": "accept, accept-encoding"}
-        if gzip:
+        if form.gzip:
             headers["content-encoding"] = "gzip"
-        media_type = CONTENT_TYPE_OPENMETRICS if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        media_type = CONTENT_TYPE_OPENMETRICS if form.openmetrics else CONTENT_TYPE_PLAIN_0_0_4
         if request.method == "HEAD":  # tells what a scrape would be; that must not cost a listing
             answer = Response(headers=headers | {"content-type": media_type})
             del answer.headers["content-length"]  # a scrape's would not be 0
@@ -147,12 +146,7 @@ class Routes:
         self._scrapes += 1
         try:
             with self._selfmetrics.in_flight.track_inprogress():
-                allowed = self._allowed(request, names)
-                targets = await self._scraper.scrape(names, allowed, self._blocks)
-                listed = time.monotonic()
-                async with self._rendering:
-                    body = await compute(self._join, targets, openmetrics=openmetrics, gzip=gzip, own=own)
-                self._finish_seconds[tuple(names)] = time.monotonic() - listed
+                body = await self._body(names, self._allowed(request, names, form), form)
         except BaseException:
             self._scrapes -= 1
             raise
@@ -162,12 +156,20 @@ class Routes:
     def _sent(self) -> None:
         self._scrapes -= 1
 
-    async def _blocks(self, listing: Listing) -> list[bytes]:
-        """A target's lines, rendered while others are still being listed."""
-        async with self._rendering:
-            return await compute(exposition.blocks, listing)
+    async def _body(self, names: list[str], allowed: float | None, form: Form) -> list[bytes]:
+        """The answer: each target's lines are rendered while others are still being listed, then all are joined."""
+        listed = time.monotonic()
 
-    def _allowed(self, request: Request, names: list[str]) -> float | None:
+        async def blocks(listing: Listing) -> Blocks:
+            nonlocal listed
+            listed = time.monotonic()
+            return await self._renderer.blocks(listing, form)
+
+        body = await self._renderer.body(await self._scraper.scrape(names, allowed, blocks), form)
+        self._finish_seconds[form, tuple(names)] = time.monotonic() - listed
+        return body
+
+    def _allowed(self, request: Request, names: list[str], form: Form) -> float | None:
         """Seconds that the scrape may take: its timeout less the offset (at most half of it); None: it names none."""
         try:
             timeout = float(request.headers.get(TIMEOUT_HEADER, ""))
@@ -175,18 +177,8 @@ class Routes:
             return None
         if not math.isfinite(timeout) or timeout <= 0:
             return None
-        finish = FINISH_FACTOR * self._finish_seconds.get(tuple(names), 0.0)
+        finish = FINISH_FACTOR * self._finish_seconds.get((form, tuple(names)), 0.0)
         return timeout - min(max(self._settings.timeout_offset, finish), timeout / 2)
-
-    def _join(self, targets: list[list[bytes]], *, openmetrics: bool, gzip: bool, own: bool) -> list[bytes]:
-        def text() -> Iterator[bytes]:
-            yield from exposition.assemble(targets)
-            if own:
-                yield self._selfmetrics.render(openmetrics=openmetrics)
-            if openmetrics:
-                yield OPENMETRICS_END
-
-        return list(_compressed(text()) if gzip else text())
 
 
 class _Sent(StreamingResponse):
@@ -204,15 +196,6 @@ class _Sent(StreamingResponse):
             log.warning("a client did not take its answer within %g s", SEND_SECONDS)
         finally:
             self._tell()
-
-
-def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    gzip = zlib.compressobj(GZIP_LEVEL, wbits=31)
-    for piece in pieces:
-        compressed = gzip.compress(piece)
-        if compressed:
-            yield compressed
-    yield gzip.flush()
 
 
 async def _pieces(body: list[bytes]) -> AsyncIterator[bytes]:

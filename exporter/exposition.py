@@ -8,12 +8,22 @@ https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from exporter.model import Job, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from exporter.model import JobDetail
+
+LEAST_SLICE: Final = 500
+MOST_SLICE: Final = 2000
+"""Jobs whose lines are made in one go."""
+
+CUTS: Final = 500
+"""One job in so many may begin a slice, so that one has LEAST_SLICE + CUTS jobs as a rule."""
 
 
 class Family(NamedTuple):
@@ -34,36 +44,84 @@ def escape(value: str) -> str:
     return value
 
 
-class View:
-    """A listing with the parts of its lines that several families share, each made once."""
+class Slice:
+    """Some of a listing's jobs, with the parts of their lines that several families share, each made once."""
 
-    def __init__(self, listing: Listing) -> None:
-        self.listing = listing
-        names = zip(TARGET_LABELS, (listing.provider, listing.account, listing.region), strict=True)
-        self.labels = ",".join(f'{name}="{escape(value)}"' for name, value in names)
+    def __init__(self, listing: Listing, labels: str, jobs: Sequence[Job]) -> None:
+        """`labels` are those of the target."""
+        self.jobs = jobs
+        self.details = listing.details
+        self.describe = listing.describe
+        self._start = f'{{{labels},job_id="'
+
+    def _head(self, job_id: str) -> str:
+        return f'{self._start}{escape(job_id)}"'
 
     @cached_property
     def heads(self) -> list[str]:
         """For each job the labels that name it, not yet closed."""
-        return [f'{{{self.labels},job_id="{escape(job.id)}"' for job in self.listing.jobs]
+        return [self._head(job.id) for job in self.jobs]
 
     @cached_property
     def stated_heads(self) -> list[str]:
         """The same with the job's status, closed, and a blank for the value to follow."""
-        ends = {status: f',status="{escape(status)}"}} ' for status in {job.status for job in self.listing.jobs}}
-        return [head + ends[job.status] for head, job in zip(self.heads, self.listing.jobs, strict=True)]
+        ends = {status: f',status="{escape(status)}"}} ' for status in {job.status for job in self.jobs}}
+        return [head + ends[job.status] for head, job in zip(self.heads, self.jobs, strict=True)]
+
+    def explained(self) -> Iterator[tuple[str, JobDetail]]:
+        """The heads of those jobs that DescribeJob told of, with what it told."""
+        if self.details:
+            for job in self.jobs:
+                if (detail := self.details.get(job.id)) is not None:
+                    yield self._head(job.id), detail
+
+    def lines(self) -> Iterator[bytes]:
+        """For each job family that jobs alone tell its lines, which may be none."""
+        return (write(self, family.name).encode() for family, write in _OF_JOBS)
+
+    def detail_lines(self) -> Iterator[bytes]:
+        """The same for those families that DescribeJob tells."""
+        return (write(self, family.name).encode() for family, write in _OF_DETAILS)
 
 
-Writer: TypeAlias = "Callable[[View, str], str]"
+Piece = TypeVar("Piece")
 
 
-def blocks(listing: Listing) -> list[bytes]:
-    """The lines of `listing`, a block for each of FAMILIES; it needs no other target."""
-    view = View(listing)
-    return [write(view, family.name).encode() for family, write in _WRITERS]
+def blocks(listing: Listing) -> list[list[bytes]]:
+    """The lines of `listing`, for each of FAMILIES in pieces; it needs no other target."""
+    return arrange(listing, lambda part: chain(part.lines(), part.detail_lines()))
 
 
-def assemble(targets: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
+def arrange(listing: Listing, render: Callable[[Slice], Iterable[Piece]]) -> list[list[bytes | Piece]]:
+    """`blocks`, where `render` makes the lines of a slice into pieces: one for each job family, in their order.
+
+    What it takes to make them is held for one slice at a time. Where jobs come or go, most slices stay what they were.
+    """
+    names = zip(TARGET_LABELS, (listing.provider, listing.account, listing.region), strict=True)
+    labels = ",".join([f'{name}="{escape(value)}"' for name, value in names])
+    found: list[list[bytes | Piece]] = [[write(listing, labels, family.name).encode()] for family, write in _OF_TARGETS]
+    by_family: list[list[bytes | Piece]] = [[] for _ in (*_OF_JOBS, *_OF_DETAILS)]
+    for start, end in pairwise(_cuts(listing.jobs)):
+        part = Slice(listing, labels, listing.jobs[start:end])
+        for pieces, piece in zip(by_family, render(part), strict=True):
+            pieces.append(piece)
+    return found + by_family
+
+
+def _cuts(jobs: Sequence[Job]) -> Iterator[int]:
+    """Where slices begin, then where the last one ends: mostly told by a job itself, wherever it stands."""
+    yield 0
+    last = 0
+    for place in [place for place, job in enumerate(jobs) if hash(job.id) % CUTS == 0] + [len(jobs)]:
+        while place - last > MOST_SLICE:
+            last += MOST_SLICE
+            yield last
+        if place - last >= LEAST_SLICE or last < place == len(jobs):
+            last = place
+            yield last
+
+
+def assemble(targets: Sequence[Sequence[Sequence[Piece]]]) -> Iterator[bytes | Piece]:
     """The exposition of some targets, each given as its `blocks`, in pieces.
 
     The end mark of OpenMetrics is left to the caller, who may have more families.
@@ -71,79 +129,76 @@ def assemble(targets: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
     for index, family in enumerate(FAMILIES):
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n".encode()
         for target in targets:
-            if target[index]:
-                yield target[index]
+            yield from filter(None, target[index])
 
 
-def _target_number(read: Callable[[Listing], float | None]) -> Writer:
+TargetWriter: TypeAlias = "Callable[[Listing, str, str], str]"
+JobWriter: TypeAlias = "Callable[[Slice, str], str]"
+
+
+def _target_number(read: Callable[[Listing], float | None]) -> TargetWriter:
     """One sample a target; none where `read` gives None."""
 
-    def write(view: View, name: str) -> str:
-        value = read(view.listing)
-        return "" if value is None else f"{name}{{{view.labels}}} {value}\n"
+    def write(listing: Listing, labels: str, name: str) -> str:
+        value = read(listing)
+        return "" if value is None else f"{name}{{{labels}}} {value}\n"
 
     return write
 
 
-def _target_map(label: str, read: Callable[[Listing], Mapping[str, float] | None]) -> Writer:
+def _target_map(label: str, read: Callable[[Listing], Mapping[str, float] | None]) -> TargetWriter:
     """A sample for each key of what `read` gives, the key as `label`."""
 
-    def write(view: View, name: str) -> str:
-        values = read(view.listing) or {}
-        return "".join(f'{name}{{{view.labels},{label}="{escape(key)}"}} {value}\n' for key, value in values.items())
+    def write(listing: Listing, labels: str, name: str) -> str:
+        start = f"{name}{{{labels},{label}="
+        return "".join([f'{start}"{escape(key)}"}} {value}\n' for key, value in (read(listing) or {}).items()])
 
     return write
 
 
-def _job_number(field: str, *, stated: bool) -> Writer:
+def _job_number(field: str, *, stated: bool) -> JobWriter:
     """A sample for each job whose `field` is not None; `stated` adds the label status."""
     index = Job._fields.index(field)
 
-    def write(view: View, name: str) -> str:
-        jobs = view.listing.jobs
+    def write(part: Slice, name: str) -> str:
         if stated:
-            rows = zip(view.stated_heads, jobs, strict=True)
+            rows = zip(part.stated_heads, part.jobs, strict=True)
             return "".join([f"{name}{head}{job[index]}\n" for head, job in rows if job[index] is not None])
-        rows = zip(view.heads, jobs, strict=True)
+        rows = zip(part.heads, part.jobs, strict=True)
         return "".join([f"{name}{head}}} {job[index]}\n" for head, job in rows if job[index] is not None])
 
     return write
 
 
-def _job_status(view: View, name: str) -> str:
-    return "".join([f"{name}{head}1\n" for head in view.stated_heads])
+def _job_status(part: Slice, name: str) -> str:
+    return "".join([f"{name}{head}1\n" for head in part.stated_heads])
 
 
-def _job_info(view: View, name: str) -> str:
-    rows = zip(view.heads, view.listing.jobs, strict=True)
-    if not view.listing.describe:
-        return "".join([f'{name}{head},operation="{escape(job.operation or "")}"}} 1\n' for head, job in rows])
+def _job_info(part: Slice, name: str) -> str:
+    rows = zip(part.heads, part.jobs, strict=True)
+    label = {word: f',operation="{escape(word or "")}"' for word in {job.operation for job in part.jobs}}
+    if not part.describe:
+        return "".join([f"{name}{head}{label[job.operation]}}} 1\n" for head, job in rows])
     return "".join(
         [
-            f'{name}{head},operation="{escape(job.operation or "")}"'
-            f',description="{escape(job.description or "")}"}} 1\n'
+            f'{name}{head}{label[job.operation]},description="{escape(job.description or "")}"}} 1\n'
             for head, job in rows
         ]
     )
 
 
-def _failure_info(view: View, name: str) -> str:
+def _failure_info(part: Slice, name: str) -> str:
     lines = []
-    for head, job in zip(view.heads, view.listing.jobs, strict=True):
-        detail = view.listing.details.get(job.id)
-        if detail is not None and (detail.failure_code or detail.failure_reason):
+    for head, detail in part.explained():
+        if detail.failure_code or detail.failure_reason:
             code, reason = escape(detail.failure_code or ""), escape(detail.failure_reason or "")
             lines.append(f'{name}{head},failure_code="{code}",failure_reason="{reason}"}} 1\n')
     return "".join(lines)
 
 
-def _suspended(view: View, name: str) -> str:
-    lines = []
-    for head, job in zip(view.heads, view.listing.jobs, strict=True):
-        detail = view.listing.details.get(job.id)
-        if detail is not None and detail.suspended is not None:
-            lines.append(f"{name}{head}}} {detail.suspended}\n")
-    return "".join(lines)
+def _suspended(part: Slice, name: str) -> str:
+    explained = part.explained()
+    return "".join([f"{name}{head}}} {one.suspended}\n" for head, one in explained if one.suspended is not None])
 
 
 def _errors(listing: Listing) -> dict[str, float] | None:
@@ -156,7 +211,7 @@ def _expirations(listing: Listing) -> dict[str, float] | None:
 
 
 _STATED: Final = ("job_id", "status")
-_WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
+_OF_TARGETS: Final[tuple[tuple[Family, TargetWriter], ...]] = (
     (
         Family("batchops_up", "Whether the last listing of the target was complete (1) or not (0)."),
         _target_number(lambda listing: int(listing.error is None)),
@@ -204,6 +259,8 @@ _WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
         Family("batchops_jobs", "Jobs listed, before any filter or bound, by status.", ("status",)),
         _target_map("status", lambda listing: listing.counts),
     ),
+)
+_OF_JOBS: Final[tuple[tuple[Family, JobWriter], ...]] = (
     (
         Family("batchops_job_status", "1 for the current status of the job.", _STATED),
         _job_status,
@@ -248,6 +305,8 @@ _WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
         ),
         _job_number("terminated", stated=False),
     ),
+)
+_OF_DETAILS: Final[tuple[tuple[Family, JobWriter], ...]] = (
     (
         Family(
             "batchops_job_failure_info",
@@ -266,5 +325,5 @@ _WRITERS: Final[tuple[tuple[Family, Writer], ...]] = (
     ),
 )
 
-FAMILIES: Final[tuple[Family, ...]] = tuple(family for family, _ in _WRITERS)
+FAMILIES: Final[tuple[Family, ...]] = tuple(family for family, _ in (*_OF_TARGETS, *_OF_JOBS, *_OF_DETAILS))
 """Every family, in the order of the exposition; all are gauges."""

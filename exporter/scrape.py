@@ -20,7 +20,7 @@ from exporter.keeping import KeptPages, Room
 from exporter.listing import Ahead, Pages, list_jobs
 from exporter.model import Listing
 from exporter.selection import select
-from exporter.threads import compute
+from exporter.threads import reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -178,7 +178,7 @@ class Watch:
                     await self._watch(flight)
                 else:
                     await self._read_pages(flight)
-                chosen = await compute(self._select, flight.pages)
+                chosen = await reading.do(self._select, flight.pages)
                 if self._target.jobs.describe:
                     await self._explain(flight, chosen.jobs)
                 return self._ended(flight, chosen)
@@ -233,7 +233,7 @@ class Watch:
         """What `parse`, which runs in a thread, makes of the answer to `request`."""
         body = await self._caller.call(self._target, request, deadline, onlooker)
         try:
-            return await compute(parse, body)
+            return await reading.do(parse, body)
         except MalformedResponse as error:
             self._observer.failed(self._target, request.operation, error.reason)
             raise

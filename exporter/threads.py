@@ -11,18 +11,30 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMPUTING_THREADS: Final = 2
-"""For parsing, choosing and rendering: more would only share the interpreter's lock, and hold more pages at once."""
-
-_computing: Final = ThreadPoolExecutor(COMPUTING_THREADS, thread_name_prefix="compute")
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def compute(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` gives, from a thread that no waiting for names, files or networks can take away."""
-    return await asyncio.get_running_loop().run_in_executor(_computing, partial(work, *args, **kwargs))
+class Lane:
+    """A thread for computing, which does what it is given in turn.
+
+    Two of them at the same work would share the interpreter's lock, hold twice the memory, and take a fifth more of CPU
+    time than one. No waiting for names, files or networks can take a lane away.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` gives."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+
+
+reading: Final = Lane("read")
+"""For parsing pages and choosing jobs."""
+
+rendering: Final = Lane("render")
+"""For text. Beside `reading`, because compressing leaves the interpreter to others."""
 
 
 class WaitingThreads(ThreadPoolExecutor):

@@ -10,7 +10,7 @@ import pytest
 from exporter.endpoint import Endpoint
 from exporter.jobapi import ConnectionSettings
 from exporter.providers.oss import Oss
-from exporter.threads import WaitingThreads, compute
+from exporter.threads import WaitingThreads, reading
 from tests.rig import rig, target_at
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ async def test_calls_that_hang_take_no_thread_from_others():
     try:
         async with asyncio.timeout(5):
             assert await loop.getaddrinfo("127.0.0.1", 80)
-            assert await compute(sum, [1, 2]) == 3
+            assert await reading.do(sum, [1, 2]) == 3
             assert await asyncio.to_thread(max, [1, 2]) == 2
     finally:
         release.set()
