@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from exporter.model import Job, JobPage
 
-MAX_KEPT_JOBS: Final = 100_000
-"""Jobs kept between the listings of all targets together: about 70 MiB. Those beyond are parsed at each listing."""
+MAX_KEPT_BYTES: Final = 96 * 1024 * 1024
+"""Of the pages kept between the listings of all targets together, as they were told; what is kept of them takes about
+as much. It is enough for 100,000 jobs of the usual length. Pages beyond are parsed at each listing."""
 
 _SPACE: Final = b" \t\r\n"
 """What XML calls white space, and nothing else: between jobs it means nothing."""
@@ -42,6 +43,8 @@ _TOKEN: Final = re.compile(rb"\s*<NextToken>[^<]*</NextToken>|\s*<NextToken/>")
 
 class _Page(NamedTuple):
     told: JobPage
+    size: int
+    """Of its text, in bytes."""
     context: bytes = b""
     """The tags ahead of the jobs, on which depends what their names mean."""
     keys: tuple[bytes, ...] = ()
@@ -58,9 +61,9 @@ class _Cut(NamedTuple):
 
 @dataclass(slots=True)
 class Room:
-    """How many more jobs may be kept, of all targets together."""
+    """How many more bytes of pages may be kept, of all targets together."""
 
-    left: int = MAX_KEPT_JOBS
+    left: int = MAX_KEPT_BYTES
 
 
 class KeptPages:
@@ -75,7 +78,7 @@ class KeptPages:
         self._jobs: dict[bytes, dict[bytes, Job]] = {}
         """By context and key."""
         self.size = 0
-        """Jobs that are kept here, once closed."""
+        """Bytes of pages that are kept here, once closed."""
         self.met = False
         """Whether anything was known from before."""
 
@@ -92,7 +95,7 @@ class KeptPages:
             # To cut a page costs a part of parsing it. Where the last listing knew nothing, the first page will show
             # whether that pays now; if it does, the next listing cuts them all.
             cut = not self._pages or (self._before is not None and self._before.met)
-            page = (self._pieced(body, item, parse) if cut else None) or _Page(parse(body))
+            page = (self._pieced(body, item, parse) if cut else None) or _Page(parse(body), len(body))
         self._keep(digest, page)
         return page.told
 
@@ -101,7 +104,7 @@ class KeptPages:
         room.left += self._before.size if self._before else 0
         self._before = None
         pages = [*self._pages.items()]
-        sizes = [*itertools.accumulate(len(page.told.jobs) for _, page in pages)]
+        sizes = [*itertools.accumulate(page.size for _, page in pages)]
         fit = bisect(sizes, room.left)
         if fit < len(pages):
             self._pages, self._jobs = {}, {}
@@ -141,7 +144,7 @@ class KeptPages:
             return None
         for place, job in zip(asked, told.jobs, strict=True):
             jobs[place] = jobs[place] or job
-        return _Page(told._replace(jobs=[job for job in jobs if job is not None]), context, keys)
+        return _Page(told._replace(jobs=[job for job in jobs if job is not None]), len(body), context, keys)
 
 
 def _cut(body: bytes, item: str) -> _Cut | None:

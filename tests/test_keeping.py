@@ -124,31 +124,34 @@ def test_jobs_that_are_gone_are_forgotten(spy):
 
 def test_no_more_is_kept_than_there_is_room_for(spy):
     """Pages are kept from the first one on until the room is full; the others are parsed at each listing."""
-    room = Room(left=9)
     bodies = [page(JOBS[:5]), page(JOBS[5:9]), page(JOBS[9:], None)]
+    first, second, third = map(len, bodies)
+    room = Room(left=first + second + third - 1)
     for _ in range(3):
         told, parsed = spy.listing(*bodies, room=room)
         assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:9], JOBS[9:]]
-        assert (spy.kept.size, room.left) == (9, 0)
+        assert (spy.kept.size, room.left) == (first + second, third - 1)
     assert parsed == [3]
-    spy.listing(page(JOBS[:2], None), room=room)
-    assert (spy.kept.size, room.left) == (2, 7)
+    small = page(JOBS[:2], None)
+    spy.listing(small, room=room)
+    assert (spy.kept.size, room.left) == (len(small), first + second + third - 1 - len(small))
 
 
 def test_one_target_leaves_another_what_it_does_not_need():
     """Targets share the room: the first come keeps what it has, and gives it back when its listing shrinks."""
-    room = Room(left=10)
+    eight, four, three = page(JOBS[:8]), page(JOBS[:4]), page(JOBS[:3])
+    room = Room(left=len(eight))
 
-    def listed(before, jobs):
+    def listed(before, body):
         kept = KeptPages(before)
-        parse_jobs(page(jobs), OSS, kept)
+        parse_jobs(body, OSS, kept)
         return kept.close(room)
 
-    large, small = listed(None, JOBS[:8]), listed(None, JOBS[:4])
-    assert (large.size, small.size, room.left) == (8, 0, 2)
-    large = listed(large, JOBS[:3])
-    small = listed(small, JOBS[:4])
-    assert (large.size, small.size, room.left) == (3, 4, 3)
+    large, small = listed(None, eight), listed(None, four)
+    assert (large.size, small.size, room.left) == (len(eight), 0, 0)
+    large = listed(large, three)
+    small = listed(small, four)
+    assert (large.size, small.size, room.left) == (len(three), len(four), len(eight) - len(three) - len(four))
 
 
 def test_a_listing_that_failed_leaves_what_was_kept():
