@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter import xmltree
@@ -49,6 +50,9 @@ _KNOWN: Final = _PROGRESS | {
     "Timers",
 }
 """All that is documented inside a job."""
+
+
+_TAG_AND_TEXT: Final = attrgetter("tag", "text")
 
 
 class Dialect(NamedTuple):
@@ -146,18 +150,18 @@ def _token(text: str | None) -> str | None:
 def _job(item: Element, space: str, dialect: Dialect, known: frozenset[str]) -> Job:
     leaf = _leaves(item, space, known)
     get = leaf.get
-    return Job(
-        id=_word(leaf, "JobId"),
-        status=_word(leaf, "Status"),
-        operation=(get("Operation") or "").strip() or None,
-        description=get("Description") or None,
-        priority=whole(get("Priority"), "Priority"),
-        created=dialect.time(get("CreationTime"), "CreationTime"),
-        terminated=dialect.time(get("TerminationDate"), "TerminationDate"),
-        tasks=whole(get("TotalNumberOfTasks"), "TotalNumberOfTasks"),
-        succeeded=whole(get("NumberOfTasksSucceeded"), "NumberOfTasksSucceeded"),
-        failed=whole(get("NumberOfTasksFailed"), "NumberOfTasksFailed"),
-        elapsed_active=whole(get(_ELAPSED), _ELAPSED),
+    return Job(  # by place: by name, it takes twice as long
+        _word(leaf, "JobId"),
+        _word(leaf, "Status"),
+        (get("Operation") or "").strip() or None,
+        get("Description") or None,
+        whole(get("Priority"), "Priority"),
+        dialect.time(get("CreationTime"), "CreationTime"),
+        dialect.time(get("TerminationDate"), "TerminationDate"),
+        whole(get("TotalNumberOfTasks"), "TotalNumberOfTasks"),
+        whole(get("NumberOfTasksSucceeded"), "NumberOfTasksSucceeded"),
+        whole(get("NumberOfTasksFailed"), "NumberOfTasksFailed"),
+        whole(get(_ELAPSED), _ELAPSED),
     )
 
 
@@ -168,7 +172,7 @@ def _leaves(item: Element, space: str, known: frozenset[str]) -> dict[str, str |
     unknown container may hold leaves of a known name.
     """
     elements = [*item.iter()]
-    leaves = {element.tag: element.text for element in elements}
+    leaves = dict(map(_TAG_AND_TEXT, elements))
     if len(leaves) == len(elements) and leaves.keys() <= known:
         return {tag.removeprefix(space): text for tag, text in leaves.items()} if space else leaves
     leaves = {name: text for name, text in _texts(item, space).items() if name not in _PROGRESS}
