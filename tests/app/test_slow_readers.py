@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import itertools
 import socket
 import time
 from urllib.parse import urlsplit
@@ -100,3 +102,20 @@ def test_who_does_not_read_counts_as_a_scrape(exported):
         finally:
             for connection in connections:
                 connection.close()
+
+
+@pytest.mark.anyio
+async def test_others_have_a_turn_between_two_pieces():
+    """However fast its reader, an answer is handed out piece by piece, and the event loop serves others in between."""
+    turns = itertools.count()
+
+    async def others():
+        while True:
+            next(turns)
+            await asyncio.sleep(0)
+
+    serving = asyncio.create_task(others())
+    seen = [next(turns) async for _ in app._pieces([bytes(3 * app.PIECE_BYTES)] * 2)]
+    serving.cancel()
+    assert len(seen) == 6
+    assert all(later - earlier > 1 for earlier, later in itertools.pairwise(seen))
