@@ -34,6 +34,9 @@ MAX_KEPT_BYTES: Final = 96 * 1024 * 1024
 """Of the pages kept between the listings of all targets together, as they were told; what is kept of them takes about
 as much. It is enough for 100,000 jobs of the usual length. Pages beyond are parsed at each listing."""
 
+SAMPLE_BYTES: Final = 16 * 1024
+"""Of the end of a listing's first page: some twenty jobs, by which it is told whether any are known again."""
+
 _SPACE: Final = b" \t\r\n"
 """What XML calls white space, and nothing else: between jobs it means nothing."""
 
@@ -81,6 +84,8 @@ class KeptPages:
         """Bytes of pages that are kept here, once closed."""
         self.met = False
         """Whether anything was known from before."""
+        self._sample: frozenset[int] = frozenset()
+        """Some jobs of the first page."""
 
     def read(self, body: bytes, item: str, parse: Callable[[bytes], JobPage]) -> JobPage:
         """What `parse` makes of the page `body`, in which `item` is the tag of a job.
@@ -89,12 +94,14 @@ class KeptPages:
         """
         digest = sha256(body).digest()
         page = self._before._pages.get(digest) if self._before else None  # noqa: SLF001 - one of its own kind
+        if not self._pages:
+            self._sample = _sampled(body, item)
+            self.met = self._before is not None and not self._sample.isdisjoint(self._before._sample)  # noqa: SLF001 - likewise
         if page is not None:
             self.met = True
         else:
-            # To cut a page costs a part of parsing it. Where the last listing knew nothing, the first page will show
-            # whether that pays now; if it does, the next listing cuts them all.
-            cut = not self._pages or (self._before is not None and self._before.met)
+            # To cut a page costs a part of parsing it, and is done where the last listing knew something.
+            cut = self._before is not None and self._before.met
             page = (self._pieced(body, item, parse) if cut else None) or _Page(parse(body), len(body))
         self._keep(digest, page)
         return page.told
@@ -145,6 +152,12 @@ class KeptPages:
         for place, job in zip(asked, told.jobs, strict=True):
             jobs[place] = jobs[place] or job
         return _Page(told._replace(jobs=[job for job in jobs if job is not None]), len(body), context, keys)
+
+
+def _sampled(page: bytes, item: str) -> frozenset[int]:
+    """The last jobs of `page`, which are hardly those that change, in a form that is good enough for a guess."""
+    _, *pieces = page[-SAMPLE_BYTES:].split(b"</%b>" % item.encode())
+    return frozenset(map(hash, pieces[:-1]))
 
 
 def _cut(body: bytes, item: str) -> _Cut | None:

@@ -25,11 +25,17 @@ JOBS = make_jobs(12, now=NOW)
 PLAIN = Style()
 
 
+def eager(kept):
+    """`kept`, after which a listing cuts its pages, as after one that has met something again."""
+    kept.met = True
+    return kept
+
+
 class Spy:
     """Reads pages with what is kept, and sees how many jobs were parsed for each."""
 
     def __init__(self, monkeypatch):
-        self.kept = KeptPages()
+        self.kept = eager(KeptPages())
         self.parsed: list[int] = []
         real = jobxml._page
 
@@ -80,32 +86,34 @@ def test_a_page_that_was_met_before_is_not_parsed(spy):
 
 def test_of_a_shifted_page_only_what_is_new_is_parsed(spy):
     """Where jobs came in front, each page is parsed for what no page had before, and for its first job as a proof."""
-    for _ in range(2):
-        spy.listing(page(JOBS[2:7]), page(JOBS[7:], None))
-        spy.listing(page(JOBS[3:8]), page(JOBS[8:], None))
+    spy.listing(page(JOBS[2:7]), page(JOBS[7:], None))
+    eager(spy.kept)
     told, parsed = spy.listing(page(JOBS[:5]), page(JOBS[5:10]), page(JOBS[10:], None))
     assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:10], JOBS[10:]]
-    assert parsed == [3, 1, 1]
+    assert parsed == [2, 1, 1]
 
 
-def test_pages_are_cut_only_where_that_has_paid(spy):
-    """The first page is always cut; the others only where the last listing knew anything: else it would be in vain."""
-    worlds = [make_jobs(12, seed, now=NOW) for seed in "abc"]
+def test_pages_are_cut_only_where_that_pays(spy):
+    """Where a listing has met none of the jobs of the last one, the next one parses its pages whole."""
+    worlds = [make_jobs(60, seed, now=NOW) for seed in "abc"]
 
     def parsed(jobs):
-        return spy.listing(page(jobs[:6]), page(jobs[6:], None))[1]
+        return spy.listing(page(jobs[:40]), page(jobs[40:], None))[1]
 
-    assert [parsed(world) for world in worlds] == [[6, 6]] * 3
+    assert [parsed(world) for world in worlds] == [[40, 20]] * 3
     last = worlds[-1]
-    assert parsed(last[1:]) == [2, 5]  # the first page shows that it pays, so the next listing cuts all of them
-    assert parsed(last[2:]) == [2, 4]
+    assert parsed(last[1:]) == [40, 19]  # the end of the first page is known from the last one: so the next one is cut
+    assert parsed(last[2:]) == [40, 18]  # in which nothing is known yet
     assert parsed(last[3:]) == [1, 1]
-    assert parsed(worlds[0]) == [6, 6]
+    assert parsed(worlds[0]) == [40, 20]
+    assert parsed(worlds[1]) == [40, 20]
+    assert not spy.kept.met
 
 
 def test_of_a_page_with_a_changed_job_only_that_is_parsed(spy):
     """A job that went on since the last listing is parsed anew, and the others are the very same as before."""
     (first,), _ = spy.listing(page(JOBS))
+    eager(spy.kept)
     changed = [*JOBS[:4], JOBS[4]._replace(succeeded=10**6, tasks=10**7), *JOBS[5:]]
     (second,), parsed = spy.listing(page(changed))
     assert second.jobs == changed
@@ -113,10 +121,20 @@ def test_of_a_page_with_a_changed_job_only_that_is_parsed(spy):
     assert [a is b for a, b in zip(first.jobs, second.jobs, strict=True)] == [place != 4 for place in range(len(JOBS))]
 
 
+def test_one_known_job_is_enough_to_go_on_cutting(spy):
+    """Where nearly all jobs of a listing have changed, the next one is cut all the same."""
+    spy.listing(page(JOBS))
+    eager(spy.kept)
+    spy.listing(page([JOBS[0], *(job._replace(tasks=10**7) for job in JOBS[1:])]))
+    assert spy.kept.met
+
+
 def test_jobs_that_are_gone_are_forgotten(spy):
     """Only the last listing is kept: what it did not hold is parsed when it comes again."""
     spy.listing(page(JOBS))
+    eager(spy.kept)
     spy.listing(page(JOBS[:6]))
+    eager(spy.kept)
     told, parsed = spy.listing(page(JOBS))
     assert told[0].jobs == JOBS
     assert parsed == [7]  # the first one, and six that were gone
@@ -221,10 +239,10 @@ OPEN, CLOSE, CLOSED = b"<JobListDescriptor>", b"</JobListDescriptor>", b"</JobLi
 )
 def test_a_known_job_is_not_taken_for_what_it_is_not_there(before, now):
     """Where the bytes of a job that was met before mean something else now, the page is parsed whole."""
-    kept = KeptPages()
+    kept = KeptPages(eager(KeptPages()))
     parse_jobs(before, OSS, kept)
     expected = parse_jobs(now, OSS)
-    assert parse_jobs(now, OSS, KeptPages(kept.close(Room()))) == expected
+    assert parse_jobs(now, OSS, KeptPages(eager(kept.close(Room())))) == expected
 
 
 FRAGMENTS = [
@@ -305,9 +323,9 @@ def mangled(body: bytes, tag: bytes) -> st.SearchStrategy[bytes]:
 def test_any_page_is_read_as_it_would_be_without_what_is_kept(given_):
     """Mangled or not, met before or not, in whichever order: the same jobs, the same token, or the same error."""
     dialect, bodies = given_
-    kept = None
+    kept = KeptPages()
     for listing in bodies:
-        kept = KeptPages(kept)
+        kept = KeptPages(eager(kept))
         for body in listing:
             expected = outcome(functools.partial(parse_jobs, body, dialect))
             assert outcome(functools.partial(parse_jobs, body, dialect, kept)) == expected
@@ -331,9 +349,9 @@ jobs = st.lists(
 def test_any_text_in_a_job_is_read_as_it_would_be(cloud, worlds):
     """Whatever a description holds, and however often a job comes, goes and changes."""
     write, dialect = CLOUDS[cloud]
-    kept = None
+    kept = KeptPages()
     for world in worlds:
         body = write(world, None, PLAIN)
-        kept = KeptPages(kept)
+        kept = KeptPages(eager(kept))
         assert parse_jobs(body, dialect, kept) == parse_jobs(body, dialect)
         kept.close(Room())
