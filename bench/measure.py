@@ -1,30 +1,28 @@
-"""Rounds, medians and ratios. A row sets a contest up; its two sides take turns, so that noise hits both."""
+"""Rounds, medians and ratios."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import statistics
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 
-class Contest(NamedTuple):
-    """Two ways to the same result; each call measures its way once, in the unit of the row."""
-
-    baseline: Callable[[], float]
-    ours: Callable[[], float]
+Contest: TypeAlias = "Callable[[], tuple[float, float]]"
+"""Measures the baseline and ours once: each call is a round and gives what both took, in the unit of the row."""
 
 
 @dataclass(frozen=True)
 class Bar:
     """The ratio that a row must reach.
 
-    `at least`: the baseline takes so many times what ours takes. `at most`: ours takes that part of the baseline.
+    `at least`: the baseline takes so many times what ours takes. `at most`: ours takes so many times the baseline.
     """
 
     kind: Literal["at least", "at most"]
@@ -53,7 +51,9 @@ class Row:
     contest: Callable[[int], AbstractContextManager[Contest]]
     """Sets the contest up for so many jobs; it raises Unequal where the two ways do not give the same."""
     bar: Bar
-    unit: Literal["ms", "MiB"] = "ms"
+    unit: Literal["ms", "MiB", "requests"] = "ms"
+    against: str = "naive"
+    """What the baseline is."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,24 @@ class Result:
         return self.judged and not self.row.bar.reached(self.ratio)
 
 
-class Unequal(Exception):
-    """The two ways of a row do not give the same, so that a ratio of them would be a lie."""
-
-
 def measure(row: Row, *, jobs: int, rounds: int) -> Result:
     """Measure `row` with `jobs` jobs. Raises Unequal."""
-    baseline: list[float] = []
-    ours: list[float] = []
     with row.contest(jobs) as contest:
-        turns = [(contest.baseline, baseline), (contest.ours, ours)]
-        for _ in range(rounds):
-            for way, taken in turns:
-                taken.append(way())
-            turns.reverse()
-    return Result(row, jobs, tuple(baseline), tuple(ours))
+        baseline, ours = zip(*(contest() for _ in range(rounds)), strict=True)
+    return Result(row, jobs, baseline, ours)
+
+
+def in_turns(baseline: Callable[[], float], ours: Callable[[], float]) -> Contest:
+    """A contest of two ways to the same. The one that goes first goes second in the next round: noise hits both."""
+    baseline_is_first = itertools.cycle((True, False))
+
+    def contest() -> tuple[float, float]:
+        if next(baseline_is_first):
+            return baseline(), ours()
+        took = ours()
+        return baseline(), took
+
+    return contest
 
 
 def timed(way: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> Callable[[], float]:
@@ -114,8 +117,8 @@ def timed(way: Callable[[], object], clock: Callable[[], float] = time.perf_coun
     return turn
 
 
-def worked(way: Callable[[], object]) -> Callable[[], float]:
-    """`way`, which computes here and waits for nothing, measured in milliseconds of work.
+def worked(way: Callable[[], object], times: int = 1) -> Callable[[], float]:
+    """`way`, which computes here and waits for nothing, measured in milliseconds of work, the mean of so many `times`.
 
     The clock on the wall would also count what other programs do meanwhile. Collections of cycles are left out: what
     they cost depends on the settings of a whole program, and the rows that scrape one show it.
@@ -126,8 +129,9 @@ def worked(way: Callable[[], object]) -> Callable[[], float]:
         gc.disable()
         try:
             start = time.process_time()
-            way()
-            return (time.process_time() - start) * 1000
+            for _ in range(times):
+                way()
+            return (time.process_time() - start) * 1000 / times
         finally:
             gc.enable()
 

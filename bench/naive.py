@@ -18,7 +18,7 @@ from defusedxml import ElementTree
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.registry import Collector
 
-from bench.programs import ACCOUNT, KEY_ID, KEY_SECRET, PROVIDER, REGION
+from bench.programs import ACCOUNT, KEY_ID, KEY_SECRET, PROVIDER, regions
 from exporter.endpoint import Endpoint
 from exporter.model import STATUSES, Credentials, Job, JobPage, Listing, Secret
 from exporter.providers.oss import Oss
@@ -62,49 +62,54 @@ def _number(item: Element, path: str) -> int | None:
 
 
 class Naive(Collector):
-    """Lists the store at each scrape."""
+    """Lists the store's targets at each scrape, one after the other."""
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str, targets: int) -> None:
         parts = urlsplit(store)
-        self._api = Oss(Endpoint(parts.scheme, parts.netloc), REGION)
+        self._apis = [Oss(Endpoint(parts.scheme, parts.netloc), region) for region in regions(targets)]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The families of the one target."""
-        start = time.monotonic()
-        jobs: list[Job] = []
-        pages = 0
-        token = None
+        """The families of all targets."""
         with httpx.Client() as client:
-            while pages == 0 or token is not None:
-                request = self._api.sign(self._api.list_jobs(token), _CREDENTIALS, time.time())
-                response = client.get(request.url, headers=dict(request.headers))
-                response.raise_for_status()
-                page = parse(response.content)
-                jobs += page.jobs
-                token = page.next_token
-                pages += 1
-        counts = Counter(job.status for job in jobs)
-        listing = Listing(
-            provider=PROVIDER,
-            account=ACCOUNT,
-            region=REGION,
-            pages=pages,
-            duration=time.monotonic() - start,
-            jobs=tuple(jobs),
-            counts=dict.fromkeys(STATUSES, 0) | counts,
-            dropped=dict.fromkeys(DROP_REASONS, 0),
-            last_success=time.time(),
-        )
-        yield from oracle.families([listing])
+            listings = [_listing(api, client) for api in self._apis]
+        yield from oracle.families(listings)
+
+
+def _listing(api: Oss, client: httpx.Client) -> Listing:
+    start = time.monotonic()
+    jobs: list[Job] = []
+    pages = 0
+    token = None
+    while pages == 0 or token is not None:
+        request = api.sign(api.list_jobs(token), _CREDENTIALS, time.time())
+        response = client.get(request.url, headers=dict(request.headers))
+        response.raise_for_status()
+        page = parse(response.content)
+        jobs += page.jobs
+        token = page.next_token
+        pages += 1
+    counts = Counter(job.status for job in jobs)
+    return Listing(
+        provider=PROVIDER,
+        account=ACCOUNT,
+        region=api.region,
+        pages=pages,
+        duration=time.monotonic() - start,
+        jobs=tuple(jobs),
+        counts=dict.fromkeys(STATUSES, 0) | counts,
+        dropped=dict.fromkeys(DROP_REASONS, 0),
+        last_success=time.time(),
+    )
 
 
 def main() -> None:
     """Serve until the process is ended."""
     parser = argparse.ArgumentParser(prog="python -m bench.naive", description=__doc__)
     parser.add_argument("--store", required=True, metavar="URL")
+    parser.add_argument("--targets", type=int, default=1)
     options = parser.parse_args()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Naive(options.store))
+    registry.register(Naive(options.store, options.targets))
     server, _ = start_http_server(0, "127.0.0.1", registry)
     print(f"the baseline answers on http://127.0.0.1:{server.server_port}", flush=True)
     threading.Event().wait()

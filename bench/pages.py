@@ -1,8 +1,11 @@
-"""Answers of ListJobs in the documented form, made ahead of any measuring."""
+"""Answers of ListJobs in the documented form. A job's number says all about it; the higher, the newer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import base64
+import functools
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.simulator import make_jobs
 from exporter.simulator.oss_xml import page
@@ -14,26 +17,80 @@ if TYPE_CHECKING:
     from exporter.model import Job
 
 PAGE_SIZE: Final = 1000
-"""Jobs; what both exporters ask for."""
+"""Jobs; what both exporters ask for, and the most that they are given."""
 
-_NOW: Final = 1760000000.0
+NEW_JOBS: Final = 3
+"""So many stand in front at each further state of a churning listing, and as many have fallen off."""
+
+_NOW: Final = 1760000000
+_APART: Final = 5
+"""Seconds from one job's creation to the next one's."""
+_FAR: Final = 10_000_000
+"""Between the numbers of two variants: more than any listing has jobs."""
+_TASKS: Final = 10**9
+"""Of a running job: more than it ever does."""
 
 
-def jobs(count: int, variant: int = 0) -> list[Job]:
-    """`count` jobs, the same at each call; another variant has none of them."""
-    return make_jobs(count, f"bench:{variant}", now=_NOW)
+class Place(NamedTuple):
+    """What a page token stands for; `page` counts from 0."""
+
+    variant: int
+    target: int
+    page: int
 
 
-def pages(count: int, variant: int = 0) -> Iterator[bytes]:
-    """The pages of `jobs(count, variant)`; their tokens are read by `place`."""
-    listed = jobs(count, variant)
-    starts = range(0, max(count, 1), PAGE_SIZE)
+def jobs(count: int, variant: int = 0, *, target: int = 0, churn: bool = False) -> list[Job]:
+    """What the target with the number `target` lists, newest first; targets have no job in common.
+
+    Two variants have none in common either. With `churn` they are successive states of one listing: at each one
+    NEW_JOBS jobs have come and as many gone, so that every page is shifted, and those that run have moved on.
+    """
+    first = variant * (NEW_JOBS if churn else _FAR)
+    state = variant if churn else 0
+    return [_job(number, target, state) for number in range(first + count - 1, first - 1, -1)]
+
+
+def pages(
+    count: int,
+    variant: int = 0,
+    *,
+    target: int = 0,
+    churn: bool = False,
+    token_first: bool = True,
+    size: int = PAGE_SIZE,
+) -> Iterator[bytes]:
+    """The pages of `jobs(…)`, of `size` jobs; tokens are read by `place`, and stand ahead of the jobs or behind."""
+    listed = jobs(count, variant, target=target, churn=churn)
+    style = Style(token_first=token_first)
+    starts = range(0, max(count, 1), size)
     for number, start in enumerate(starts, 1):
-        token = f"{variant}-{number}" if number < len(starts) else None
-        yield page(listed[start : start + PAGE_SIZE], token, Style())
+        token = f"{variant}-{target}-{number}" if number < len(starts) else None
+        yield page(listed[start : start + size], token, style)
 
 
-def place(token: str) -> tuple[int, int]:
-    """The variant and the number (from 0) of the page that `token` stands for."""
-    variant, _, number = token.partition("-")
-    return int(variant), int(number)
+def place(token: str) -> Place:
+    """What `token` stands for."""
+    variant, target, number = map(int, token.split("-"))
+    return Place(variant, target, number)
+
+
+@functools.cache
+def _lives() -> list[Job]:
+    """A thousand jobs as a service that has run for long lists them; all others live as one of these, but later."""
+    return make_jobs(1000, "bench", now=_NOW)
+
+
+def _job(number: int, target: int, state: int) -> Job:
+    lives = _lives()
+    life = lives[number % len(lives)]
+    created = _NOW + number * _APART
+    digits = hashlib.blake2b(f"{target}/{number}".encode(), digest_size=16).hexdigest()
+    job = life._replace(
+        id=base64.b64encode(digits.encode()).decode(),
+        created=created,
+        terminated=None if life.terminated is None else created + life.terminated - (life.created or 0),
+    )
+    if job.status != "Active" or job.succeeded is None:  # it does not run, or the service tells no progress
+        return job
+    done = (state + 1) * 100 + number % 100
+    return job._replace(tasks=_TASKS, succeeded=done, failed=0, elapsed_active=(state + 1) * NEW_JOBS * _APART)
