@@ -36,7 +36,7 @@ TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 PIECE_BYTES: Final = 256 * 1024
 """Of a body handed to the connection at once: a stalled reader holds no more than this in buffers."""
 
-FINISH_FACTOR: Final = 1.5
+FINISH_FACTOR: Final = 1.2
 """Where the answer took longer than the offset after the last listing, so many times as long is taken off instead."""
 
 SEND_SECONDS: Final = 60.0

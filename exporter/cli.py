@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
 
-COLLECTOR_THRESHOLDS: Final = (50_000, 20, 100)
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 10)
 """Allocations, and runs of the younger generation, that wake the collector of cycles.
 
 A page makes some 14,000 elements that live until it is parsed, and none of them is in a cycle: with Python's own

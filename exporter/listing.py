@@ -24,14 +24,16 @@ MAX_IN_FLIGHT: Final = 4
 """Pages of one listing that are asked for and not yet taken."""
 
 
+OWN: Final = 2
+"""Pages that each listing may have on their way whatever others do, so that slow ones do not hold it up."""
+
 MAX_AHEAD: Final = 64
-"""Pages of all listings together that are asked for ahead of their turn: so hundreds of targets hold a page each, and
-these, in memory at once."""
+"""Further pages, of all listings together: so hundreds of targets hold two pages each, and these, in memory at once."""
 
 
 @dataclass(slots=True)
 class Ahead:
-    """How many more pages may be asked for ahead of their turn, of all listings together."""
+    """How many more pages may be on their way beside each listing's own, of all listings together."""
 
     left: int = MAX_AHEAD
 
@@ -91,7 +93,7 @@ async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int, ah
 
 
 class _Chain:
-    """The pages asked for and not yet taken, in their order: all but the first one are ahead of their turn."""
+    """The pages asked for and not yet taken, in their order."""
 
     def __init__(self, api: JobApi, read: Read, pages: Pages, max_pages: int, ahead: Ahead) -> None:
         self._api = api
@@ -100,6 +102,7 @@ class _Chain:
         self._max_pages = max_pages
         self._ahead = ahead
         self._asked: deque[_Asked] = deque()
+        self._taken_ahead = 0
         self._guessing = True
         self._taken: set[str] = set()
         """The tokens that the pages taken so far have given."""
@@ -116,7 +119,7 @@ class _Chain:
             self._go_on()
             page = await self._asked[0].page
             self._asked.popleft()
-            self._ahead.left += bool(self._asked)
+            self._count()
             self._pages.count += 1
             self._pages.jobs.update((job.id, job) for job in page.jobs)
             token = page.next_token
@@ -132,14 +135,20 @@ class _Chain:
         asked = _Asked(token, self._api.early_token, self._go_on)
         asked.page = asyncio.create_task(self._read(self._api.list_jobs(token), asked))
         self._asked.append(asked)
+        self._count()
+
+    def _count(self) -> None:
+        """Settle with the other listings how many pages are on their way beside our own."""
+        ahead = max(0, len(self._asked) - OWN)
+        self._ahead.left -= ahead - self._taken_ahead
+        self._taken_ahead = ahead
 
     def _go_on(self) -> None:
         """Ask for the page behind the last one, where its token is known, is new, and there is room for it."""
         token = self._asked[-1].next_token if self._asked and self._guessing else None
         known = token in self._taken or any(asked.token == token for asked in self._asked)
         room = min(MAX_IN_FLIGHT, self._max_pages - self._pages.count) - len(self._asked)
-        if token is not None and not known and room > 0 and self._ahead.left > 0:
-            self._ahead.left -= 1
+        if token is not None and not known and room > 0 and (len(self._asked) < OWN or self._ahead.left > 0):
             self._ask(token)
 
     async def drop(self) -> None:
@@ -148,6 +157,6 @@ class _Chain:
         for asked in self._asked:
             asked.unwanted = True
             asked.page.cancel()
-        self._ahead.left += max(0, len(self._asked) - 1)
         self._asked.clear()
+        self._count()
         await asyncio.gather(*dropped, return_exceptions=True)

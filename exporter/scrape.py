@@ -119,6 +119,8 @@ class Watch:
         self._good: Listing | None = None
         """The last complete listing, where `serve_stale_for` asks to keep it."""
         self._good_at = 0.0
+        self._stale: tuple[Listing, Listing] | None = None
+        """A failed listing, and itself with the jobs of the last good one: one object, so that it is rendered once."""
         self._last_success: float | None = None
         self._reasons = Reasons()
         self._unexplained: str | None = None
@@ -140,7 +142,10 @@ class Watch:
         good = self._good
         if failed.error is None or good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
             return failed
-        return replace(failed, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped)
+        if self._stale is None or self._stale[0] is not failed:
+            stale = replace(failed, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped)
+            self._stale = failed, stale
+        return self._stale[1]
 
     async def _fly(self, start: float, bound: float) -> Listing:
         """The outcome of the flight; it is started where there is none, and given up after `bound` seconds."""
@@ -155,9 +160,10 @@ class Watch:
             done, _ = await asyncio.wait({flight.task}, timeout=start + bound - time.monotonic())
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                flight.task.cancel()
-                self._flight = None
+            if not flight.waiting:
+                flight.task.cancel()  # which does nothing where it is done
+                if self._flight is flight:
+                    self._flight = None  # it holds all jobs, and would until the next scrape
         if done and not flight.task.cancelled():
             return flight.task.result()
         late = self._outcome(flight, _timeout(flight))
@@ -258,7 +264,7 @@ class Watch:
         if self._target.min_interval:
             self._newest, self._newest_at = listing, now
         if self._target.serve_stale_for and listing.error is None:
-            self._good, self._good_at = listing, now
+            self._good, self._good_at, self._stale = listing, now, None
         return listing
 
     def _record(self, listing: Listing) -> None:

@@ -45,7 +45,7 @@ def parse(body: bytes) -> Element:
     """
     if not body.strip():
         raise MalformedResponse("the answer has an empty body where XML is documented")
-    if len(body) - len(body.translate(None, _MARKS)) > MAX_MARKS:
+    if not is_bounded(body):
         raise MalformedResponse("the answer holds more markup than any page of jobs")
     if _WEB_PAGE.match(body):
         raise MalformedResponse(
@@ -76,15 +76,20 @@ def _is_harmless(body: bytes) -> bool:
     return bool(end) and (encoding is None or encoding[1].lower() == b"utf-8")
 
 
+def is_bounded(body: bytes) -> bool:
+    """Whether `body` holds at most MAX_MARKS marks."""
+    return len(body) - len(body.translate(None, _MARKS)) <= MAX_MARKS
+
+
 def is_plain(body: bytes) -> bool:
     """Whether `body`, if it is well-formed, consists of elements and their texts, so that each `<` begins a tag.
 
     Nothing else can hold one: no comment, CDATA section or processing instruction is there, and no document type.
     """
-    if not _is_harmless(body):
+    declared = body.startswith(b"<?xml ")
+    if not _is_harmless(body) or (body.startswith(b"<?") and not declared):
         return False
-    declared = 2 if body.startswith(b"<?xml ") else 0
-    return body.count(b"?") == declared or body.find(b"<?", 1) < 0  # counting a rare character is quicker
+    return body.count(b"?") == 2 * declared or body.find(b"<?", 1) < 0  # counting a rare character is quicker
 
 
 def _inspect(body: bytes) -> None:

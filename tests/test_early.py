@@ -201,8 +201,8 @@ def test_four_pages_are_in_flight_at_most():
     assert most == [MAX_IN_FLIGHT, 1]
 
 
-def test_all_listings_together_ask_for_so_many_pages_ahead():
-    """A page for each listing, and the few that they share: the bound is never passed, is used, and is given back."""
+def test_all_listings_together_have_so_many_pages_on_their_way():
+    """Two pages for each listing, and the few that they share: these are used, never passed, and given back."""
     tokens = [None, *map(str, range(1, 20))]
     told = {
         token: Answer(body("a", following), tuple(range(200, 600, 50)), turns=5)
@@ -210,19 +210,32 @@ def test_all_listings_together_ask_for_so_many_pages_ahead():
     }
     ahead = Ahead(left=5)
     services = [Service(told, ahead=ahead) for _ in range(10)]
-    least = []
+    least, most = [], []
 
     async def all_of_them():
         async with asyncio.TaskGroup() as group:
             listings = [group.create_task(service.list()) for service in services]
             while not all(listing.done() for listing in listings):
                 least.append(ahead.left)
-                assert sum(service.under_way for service in services) <= len(services) + 5
+                most.append(sum(service.under_way for service in services))
                 await asyncio.sleep(0)
 
     asyncio.run(all_of_them())
     assert (min(least), ahead.left) == (0, 5)
+    assert 2 * len(services) < max(most) <= 2 * len(services) + 5
     assert [service.asked for service in services] == [tokens] * len(services)
+
+
+def test_a_listing_asks_early_whatever_others_hold():
+    """Where slow listings hold all that is shared, another one still has two pages on their way."""
+    tokens = [None, *map(str, range(1, 6))]
+    told = {
+        token: Answer(body("a", following), tuple(range(200, 600, 50)), turns=5)
+        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
+    }
+    service = Service(told, ahead=Ahead(left=0))
+    asyncio.run(service.list())
+    assert (service.most, service.ahead.left) == (2, 0)
 
 
 def test_pages_beyond_the_bound_are_not_asked_for():

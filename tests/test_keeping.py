@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+import time
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from exporter import jobxml
 from exporter.errors import MalformedResponse
 from exporter.jobxml import Dialect, iso8601, parse_jobs, whole
-from exporter.keeping import KeptPages, Room
+from exporter.keeping import JOB_BYTES, MAX_KEPT_BYTES, KeptPages, Room
 from exporter.model import Job
 from exporter.simulator import WIRES, make_jobs, oss_xml
 from exporter.simulator.wire import Style
@@ -140,36 +142,75 @@ def test_jobs_that_are_gone_are_forgotten(spy):
     assert parsed == [7]  # the first one, and six that were gone
 
 
+def size(jobs):
+    """What a page of them takes of the room."""
+    return max(len(page(jobs)), JOB_BYTES * len(jobs))
+
+
 def test_no_more_is_kept_than_there_is_room_for(spy):
     """Pages are kept from the first one on until the room is full; the others are parsed at each listing."""
-    bodies = [page(JOBS[:5]), page(JOBS[5:9]), page(JOBS[9:], None)]
-    first, second, third = map(len, bodies)
+    parts = [JOBS[:5], JOBS[5:9], JOBS[9:]]
+    first, second, third = map(size, parts)
     room = Room(left=first + second + third - 1)
     for _ in range(3):
-        told, parsed = spy.listing(*bodies, room=room)
-        assert [one.jobs for one in told] == [JOBS[:5], JOBS[5:9], JOBS[9:]]
+        told, parsed = spy.listing(*map(page, parts), room=room)
+        assert [one.jobs for one in told] == parts
         assert (spy.kept.size, room.left) == (first + second, third - 1)
     assert parsed == [3]
-    small = page(JOBS[:2], None)
-    spy.listing(small, room=room)
-    assert (spy.kept.size, room.left) == (len(small), first + second + third - 1 - len(small))
+    spy.listing(page(JOBS[:2]), room=room)
+    assert (spy.kept.size, room.left) == (size(JOBS[:2]), first + second + third - 1 - size(JOBS[:2]))
 
 
 def test_one_target_leaves_another_what_it_does_not_need():
     """Targets share the room: the first come keeps what it has, and gives it back when its listing shrinks."""
-    eight, four, three = page(JOBS[:8]), page(JOBS[:4]), page(JOBS[:3])
-    room = Room(left=len(eight))
+    eight, four, three = JOBS[:8], JOBS[:4], JOBS[:3]
+    room = Room(left=size(eight))
 
-    def listed(before, body):
+    def listed(before, jobs):
         kept = KeptPages(before)
-        parse_jobs(body, OSS, kept)
+        parse_jobs(page(jobs), OSS, kept)
         return kept.close(room)
 
     large, small = listed(None, eight), listed(None, four)
-    assert (large.size, small.size, room.left) == (len(eight), 0, 0)
+    assert (large.size, small.size, room.left) == (size(eight), 0, 0)
     large = listed(large, three)
     small = listed(small, four)
-    assert (large.size, small.size, room.left) == (len(three), len(four), len(eight) - len(three) - len(four))
+    assert (large.size, small.size, room.left) == (size(three), size(four), size(eight) - size(three) - size(four))
+
+
+def test_small_jobs_count_for_what_they_take(spy):
+    """A job takes its part of the room, however few bytes told it."""
+    body = around(*(job(str(number)) for number in range(100)))
+    room = Room()
+    spy.listing(body, room=room)
+    assert spy.kept.size == MAX_KEPT_BYTES - room.left == 100 * JOB_BYTES > len(body)
+
+
+def test_a_page_that_is_still_read_when_all_is_settled_is_not_kept():
+    """What was asked for in vain may be parsed a moment later than its listing ends: it takes no room."""
+    kept = KeptPages()
+    parse_jobs(page(JOBS[:3]), OSS, kept)
+    kept.close(Room())
+    parse_jobs(page(JOBS[3:]), OSS, kept)
+    assert kept._pages.keys() == {sha256(page(JOBS[:3])).digest()}
+
+
+@pytest.mark.parametrize("hostile", [b" " * 200_000, b"\n" * 300_000, b"<NextToken>" * 30_000, b"<a/>" * 80_000])
+def test_the_time_to_cut_a_page_grows_with_its_length_alone(hostile):
+    """A page with much ahead of its jobs is parsed whole, and nothing in cutting it grows with the square of that."""
+    body = around(job("1"), job("2")).replace(b"<Jobs>", hostile + b"<Jobs>")
+    start = time.process_time()
+    assert outcome(functools.partial(parse_jobs, body, OSS, KeptPages(eager(KeptPages())))) == outcome(
+        functools.partial(parse_jobs, body, OSS)
+    )
+    assert time.process_time() - start < 5  # with the square, minutes
+
+
+def test_a_page_of_nothing_but_ends_is_refused_before_it_is_cut(spy):
+    """More markup than a page of jobs has is not even cut into pieces."""
+    body = b"</JobListDescriptor>" * 400_000
+    with pytest.raises(MalformedResponse, match="more markup than any page of jobs"):
+        spy.listing(body)
 
 
 def test_a_listing_that_failed_leaves_what_was_kept():
@@ -200,6 +241,16 @@ PREFIXED = "<a:Operation>Copy</a:Operation>"
 OPEN, CLOSE, CLOSED = b"<JobListDescriptor>", b"</JobListDescriptor>", b"</JobListDescriptor >"
 
 
+def prefixed(text: bytes) -> bytes:
+    return text.replace(b"JobListDescriptor", b"a:JobListDescriptor")
+
+
+def beside(first: bytes, second: bytes, *listed: bytes) -> bytes:
+    """A page with two jobs beside those that are listed."""
+    body = around(*listed, head=TWO_SPACES)
+    return body.replace(b"<Jobs>", b"<Others>" + first + second + b"</Others><Jobs>")
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [
@@ -225,7 +276,7 @@ OPEN, CLOSE, CLOSED = b"<JobListDescriptor>", b"</JobListDescriptor>", b"</JobLi
             around(job("1"), job("2"), head=TWO_SPACES),
             around(
                 *(job("1"), OPEN, b"<JobId>3</JobId><!--", CLOSE, job("2"), OPEN, b"--><Status>New</Status>", CLOSE),
-                job("4").replace(b"JobListDescriptor", b"a:JobListDescriptor"),
+                prefixed(job("4")),
                 head=TWO_SPACES,
             ),
             id="a job stands in a comment",
@@ -234,6 +285,16 @@ OPEN, CLOSE, CLOSED = b"<JobListDescriptor>", b"</JobListDescriptor>", b"</JobLi
             around(job("1"), job("2")),
             around(job("1"), job("2")).replace(b"Jobs>", b"Others>"),
             id="jobs stand where none belong",
+        ),
+        pytest.param(
+            beside(job("1"), job("2"), prefixed(job("3")), prefixed(job("4"))),
+            beside(job("1"), job("2"), prefixed(job("3"))),
+            id="jobs stand where none belong, and as many with a prefix where they do",
+        ),
+        pytest.param(
+            around(job("1"), job("2"), head=TWO_SPACES),
+            around(job("1"), job("2"), head=TWO_SPACES).join((b"<?x ", b"?>")) + around(job("3")),
+            id="jobs stand in an instruction ahead of all",
         ),
     ],
 )

@@ -234,6 +234,29 @@ async def test_serve_stale_for_keeps_the_jobs_for_a_while(store, target):
         assert (await parts.failure()).reason == "http_5xx"
 
 
+async def test_what_is_stale_is_one_listing_for_all_who_wait(store, target):
+    """Scrapes that share a failed listing get the very same object, with its stale jobs: so it is rendered once."""
+    async with rig(target(serve_stale_for=60.0, retries=0)) as parts:
+        good = await parts.listing()
+        store.faults.add(Fault("error", status=500))
+        first, second = await asyncio.gather(parts.listing(), parts.listing())
+        again = await parts.listing()
+    assert first is second
+    assert (first.jobs, again.jobs) == (good.jobs, good.jobs)
+    assert again is not first
+
+
+async def test_a_listing_that_is_over_is_let_go(store, target):
+    """Between scrapes a target holds no listing, good or failed: of its jobs only what is kept, and bounded."""
+    async with rig(target(retries=0)) as parts:
+        (watch,) = parts.scraper._watches.values()
+        for fails in (False, True):
+            if fails:
+                store.faults.add(Fault("error", status=500))
+            assert ((await parts.listing()).error is not None) == fails
+            assert watch._flight is None
+
+
 async def test_nothing_stale_is_served_unasked(store, target):
     """Without `serve_stale_for` a failed listing has no jobs, and the last success is told all the same."""
     async with rig(target(retries=0)) as parts:
