@@ -47,10 +47,14 @@ DESCRIPTORS_NOISE: Final = 5
 
 ALLOCATOR: Final = {
     "MALLOC_ARENA_MAX": "1",
+    "PYTHONMALLOC": "malloc",
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }
-"""For glibc: what is freed goes back to the system. Else what it keeps, some tens of MiB, would hide a small leak."""
+"""Of glibc, so that what is freed goes back to the system: else what it keeps, some tens of MiB, would hide a small leak.
+
+Python's own allocator takes a MiB at a time: one more, late, would pass for a leak.
+"""
 
 _UP: Final = re.compile(r'^batchops_up\{provider="\w+",account="(\w+)",region="[\w-]+"\} ([01])', re.MULTILINE)
 

@@ -256,7 +256,9 @@ class Watch:
 
     def _ended(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
         """The listing that `flight` ended with of itself; what later scrapes need of it is kept."""
-        if not isinstance(outcome, ListingError):
+        if isinstance(outcome, ListingError):  # is a value from here on, and must not hold the page that it is about
+            outcome.__cause__ = outcome.__context__ = outcome.__traceback__ = None
+        else:
             self._last_success = self._now()
         listing = self._outcome(flight, outcome)
         self._record(listing)

@@ -159,6 +159,7 @@ async def _read(answer: httpx.Response, limit: int, onlooker: Onlooker | None = 
         if len(body) > limit:
             if cut:
                 return bytes(body[:limit])
+            body.clear()  # the error holds this frame for as long as it is kept
             raise TransportError(f"the answer is longer than {limit} bytes", reason="too_large")
         if onlooker is not None and onlooker.see(body):
             onlooker = None

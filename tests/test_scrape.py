@@ -257,6 +257,18 @@ async def test_a_listing_that_is_over_is_let_go(store, target):
             assert watch._flight is None
 
 
+@pytest.mark.parametrize("kind", ["oversize", "gzip_bomb", "body"])
+async def test_a_failed_listing_does_not_hold_what_it_is_about(store, target, kind):
+    """The error of a page that is too large or malformed is kept for people, and the page itself is not."""
+    store.faults.add(Fault(kind, body=b"<ListJobsResult>" + bytes(1_000_000)))
+    async with rig(target(retries=0)) as parts:
+        error = await parts.failure()
+        last = parts.scraper.last(parts.scraper.names[0])
+    assert last is not None
+    assert last.error is error
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+
+
 async def test_nothing_stale_is_served_unasked(store, target):
     """Without `serve_stale_for` a failed listing has no jobs, and the last success is told all the same."""
     async with rig(target(retries=0)) as parts:
