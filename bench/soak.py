@@ -51,7 +51,7 @@ ALLOCATOR: Final = {
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }
-"""Of glibc, so that what is freed goes back to the system: else what it keeps, some tens of MiB, would hide a small leak.
+"""Of glibc, so that what is freed goes back to the system: else what it keeps, some tens of MiB, would hide a leak.
 
 Python's own allocator takes a MiB at a time: one more, late, would pass for a leak.
 """

@@ -199,10 +199,13 @@ class _Sent(StreamingResponse):
 
 
 async def _pieces(body: list[bytes]) -> AsyncIterator[bytes]:
+    begun = False
     for block in body:
         for start in range(0, len(block), PIECE_BYTES):
+            if begun:
+                await asyncio.sleep(0)  # else a fast reader gets all of it before anyone else has a turn
+            begun = True
             yield block[start : start + PIECE_BYTES]
-            await asyncio.sleep(0)  # else a fast reader gets all of it before anyone else has a turn
 
 
 def _text(text: str, status: int = 200) -> Response:

@@ -197,7 +197,7 @@ def test_no_more_scrapes_than_allowed(exported, store, store_url, meanwhile):
     assert client.head("/metrics").status_code == 200
     assert client.get("/-/healthy").status_code == client.get("/").status_code == 200
     first.join()
-    assert client.get("/metrics").status_code == 200
+    until(lambda: client.get("/metrics").status_code == 200)
 
 
 def test_zero_is_no_limit(exported, store, store_url, meanwhile):
