@@ -148,6 +148,9 @@ async def _read(answer: httpx.Response, limit: int, onlooker: Onlooker | None = 
     if encoding not in ("identity", "gzip", ""):
         raise MalformedResponse(f"the answer has the content encoding {encoding[:20]!r}, which was not asked for")
     gunzip = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    told = answer.headers.get("content-length", "")
+    if not gunzip and not cut and told.isdecimal() and int(told) > limit:
+        raise _too_large(limit)  # before any of it takes memory
     body = bytearray()
     async for chunk in answer.aiter_raw():
         try:
@@ -160,12 +163,16 @@ async def _read(answer: httpx.Response, limit: int, onlooker: Onlooker | None = 
             if cut:
                 return bytes(body[:limit])
             body.clear()  # the error holds this frame for as long as it is kept
-            raise TransportError(f"the answer is longer than {limit} bytes", reason="too_large")
+            raise _too_large(limit)
         if onlooker is not None and onlooker.see(body):
             onlooker = None
     if gunzip and body and not gunzip.eof:
         raise MalformedResponse("the answer's gzip body ends too early")
     return bytes(body)
+
+
+def _too_large(limit: int) -> TransportError:
+    return TransportError(f"the answer is longer than {limit} bytes", reason="too_large")
 
 
 async def _read_error(answer: httpx.Response) -> bytes:

@@ -159,3 +159,16 @@ async def test_the_status_of_an_error_counts_whatever_its_body_is(encoding, body
     async with answering(body, "503 Busy", f"Content-Encoding: {encoding}", "X-OSS-Request-Id: 77") as host:
         answer = await send(host)
     assert (answer.status, answer.body, answer.headers["x-oss-request-id"]) == (503, b"", "77")
+
+
+async def test_a_length_beyond_the_limit_is_refused_unread(send):
+    """Where the headers tell that a body is too long, nothing of it is waited for."""
+
+    async def answer(peer):
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n")
+        await peer.reader.read()
+
+    async with raw_server(answer) as host:
+        with pytest.raises(TransportError, match="longer than 100000 bytes") as caught:
+            await send(host)
+    assert caught.value.reason == "too_large"
