@@ -74,7 +74,8 @@ class Room:
 class KeptPages:
     """The pages of one listing, kept for the next one; `before` are those of the last one.
 
-    Pages are read in several threads at a time: each uses the mappings in single steps only.
+    They are read in a thread, one after the other; a page that is not needed any more may still be read there while
+    `close` is called.
     """
 
     def __init__(self, before: KeptPages | None = None) -> None:

@@ -119,7 +119,7 @@ class _Chain:
             self._go_on()
             page = await self._asked[0].page
             self._asked.popleft()
-            self._count()
+            self._settle()
             self._pages.count += 1
             self._pages.jobs.update((job.id, job) for job in page.jobs)
             token = page.next_token
@@ -135,10 +135,10 @@ class _Chain:
         asked = _Asked(token, self._api.early_token, self._go_on)
         asked.page = asyncio.create_task(self._read(self._api.list_jobs(token), asked))
         self._asked.append(asked)
-        self._count()
+        self._settle()
 
-    def _count(self) -> None:
-        """Settle with the other listings how many pages are on their way beside our own."""
+    def _settle(self) -> None:
+        """Tell the other listings how many pages are on their way beside our own."""
         ahead = max(0, len(self._asked) - OWN)
         self._ahead.left -= ahead - self._taken_ahead
         self._taken_ahead = ahead
@@ -158,5 +158,5 @@ class _Chain:
             asked.unwanted = True
             asked.page.cancel()
         self._asked.clear()
-        self._count()
+        self._settle()
         await asyncio.gather(*dropped, return_exceptions=True)

@@ -45,8 +45,8 @@ class Scraper:
     def __init__(
         self, targets: Sequence[Target], caller: Caller, observer: Observer, *, now: Callable[[], float] = time.time
     ) -> None:
-        shared = Shared()
-        self._watches = {target.name: Watch(target, caller, observer, now, shared) for target in targets}
+        common = Common()
+        self._watches = {target.name: Watch(target, caller, observer, now, common) for target in targets}
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +77,7 @@ class Scraper:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class Common:
     """What all targets have in common."""
 
     room: Room = field(default_factory=Room)
@@ -102,14 +102,14 @@ class Watch:
     """One target: its flight, and what is kept of its last listings."""
 
     def __init__(
-        self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], shared: Shared
+        self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], common: Common
     ) -> None:
         self.last: Listing | None = None
         self._target = target
         self._caller = caller
         self._observer = observer
         self._now = now
-        self._shared = shared
+        self._common = common
         self._flight: Flight | None = None
         self._kept: KeptPages | None = None
         """The pages of the last complete listing."""
@@ -202,9 +202,9 @@ class Watch:
         async def page(request: Request, onlooker: Onlooker) -> JobPage:
             return await self._read(request, flight.deadline, parse, onlooker)
 
-        target, ahead = self._target, self._shared.ahead
+        target, ahead = self._target, self._common.ahead
         await list_jobs(target.api, page, flight.pages, max_pages=target.max_pages, ahead=ahead)
-        self._kept = flight.kept.close(self._shared.room)
+        self._kept = flight.kept.close(self._common.room)
 
     async def _watch(self, flight: Flight) -> None:
         """The jobs that the configuration names, all of them or none; those that do not exist are told once."""
