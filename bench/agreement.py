@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter import exposition
+from exporter.exposition import families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SAMPLE: Final = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\S+)", re.DOTALL)
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-_FAMILIES: Final = frozenset(family.name for family in exposition.FAMILIES)
+_FAMILIES: Final = frozenset(family.name for family in families.FAMILIES)
 _OF_THE_MOMENT: Final = frozenset({"batchops_scrape_duration_seconds", "batchops_last_success_timestamp_seconds"})
 """Families whose values differ from scrape to scrape."""
 

@@ -14,10 +14,10 @@ from bench.agreement import Unequal, agree
 from bench.measure import Contest, in_turns, worked
 from bench.pages import jobs as make_jobs
 from bench.pages import pages
-from exporter import exposition
-from exporter.model import Listing
+from exporter.collector.selection import select
+from exporter.core.jobs import Listing
+from exporter.exposition import families
 from exporter.providers.oss import Oss
-from exporter.selection import select
 from tests.exposition import oracle
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def render(jobs: int) -> Iterator[Contest]:
     registry.register(_Fixed(oracle.families([listing])))
 
     def ours() -> bytes:
-        return b"".join(exposition.assemble([exposition.blocks(listing)]))
+        return b"".join(families.assemble([families.blocks(listing)]))
 
     agree(generate_latest(registry), ours())
     times = _times(jobs)

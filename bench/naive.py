@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.registry import Collector
 
 from bench.programs import ACCOUNT, KEY_ID, KEY_SECRET, PROVIDER, regions
-from exporter.endpoint import Endpoint
-from exporter.model import STATUSES, Credentials, Job, JobPage, Listing, Secret
+from exporter.collector.selection import DROP_REASONS
+from exporter.core.jobs import STATUSES, Credentials, Job, JobPage, Listing, Secret
+from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
-from exporter.selection import DROP_REASONS
 from tests.exposition import oracle
 
 if TYPE_CHECKING:

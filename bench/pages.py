@@ -14,7 +14,7 @@ from exporter.simulator.wire import Style
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
 
 PAGE_SIZE: Final = 1000
 """Jobs; what both exporters ask for, and the most that they are given."""

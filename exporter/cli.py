@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import yaml
 
-from exporter import __version__, config, flags, logs, server, simulator
-from exporter.app import Settings, create_app
-from exporter.calls import Caller
-from exporter.errors import ConfigError, ExporterError
+from exporter import __version__, config, logs, options, simulator
+from exporter.client.session import Caller
+from exporter.client.transport import Transport
+from exporter.collector.collector import Scraper
+from exporter.core.errors import ConfigError, ExporterError
+from exporter.core.workers import WaitingThreads
+from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers import PROVIDERS
-from exporter.scrape import Scraper
-from exporter.selfmetrics import SelfMetrics
-from exporter.threads import WaitingThreads
-from exporter.transport import Transport
+from exporter.web import server
+from exporter.web.app import Settings, create_app
 
 if TYPE_CHECKING:
     import argparse
@@ -49,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # before all else, and also as PID 1, which has no default ones
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, _stay)
-    options = flags.parse(sys.argv[1:] if arguments is None else arguments)
-    logs.set_up(options.log_level, options.log_format)
+    parsed = options.parse(sys.argv[1:] if arguments is None else arguments)
+    logs.set_up(parsed.log_level, parsed.log_format)
     try:
-        _COMMANDS[options.command](options)
+        _COMMANDS[parsed.command](parsed)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app import Settings, create_app
-from exporter.calls import Caller
+from exporter.client.session import Caller
+from exporter.client.transport import Transport
+from exporter.collector.collector import Scraper
+from exporter.core.deadline import Deadline
+from exporter.core.errors import TransportError
+from exporter.core.interfaces import ConnectionSettings, Request, Target
+from exporter.core.jobs import Secret
 from exporter.credentials.static import Static
-from exporter.deadline import Deadline
-from exporter.endpoint import Endpoint
-from exporter.errors import TransportError
-from exporter.jobapi import ConnectionSettings, Request, Target
-from exporter.model import Secret
+from exporter.exposition.self_metrics import SelfMetrics
+from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
-from exporter.scrape import Scraper
-from exporter.selfmetrics import SelfMetrics
 from exporter.simulator import Store, World, make_jobs
-from exporter.transport import Transport
+from exporter.web.app import Settings, create_app
 from tests.serving import serve
 from tests.simulator import official
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from exporter.errors import ListingError
-    from exporter.jobapi import CredentialSource, JobApi
-    from exporter.model import Listing
+    from exporter.core.errors import ListingError
+    from exporter.core.interfaces import CredentialSource, JobApi
+    from exporter.core.jobs import Listing
     from exporter.simulator.wire import Head
 
 KEY_ID = Store.access_key_id

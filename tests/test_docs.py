@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter import app, config, exposition, flags
-from exporter.errors import REASONS
+from exporter import config, options
+from exporter.core.errors import REASONS
+from exporter.exposition import families
+from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers import PROVIDERS
-from exporter.selfmetrics import SelfMetrics
 from exporter.simulator import Scenario
 from exporter.simulator.faults import PARAMETERS
+from exporter.web import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +35,7 @@ def rows(heading: str) -> Iterator[list[str]]:
 def test_the_tables_of_families_are_the_renderer_s():
     """Each family of the exposition stands in the README with its labels and help, and no other does."""
     written = [row for heading in ("### Per target", "### Per job") for row in rows(heading)]
-    assert written == [[f"`{name}`", ", ".join(labels), text] for name, text, labels in exposition.FAMILIES]
+    assert written == [[f"`{name}`", ", ".join(labels), text] for name, text, labels in families.FAMILIES]
 
 
 def test_the_table_of_own_metrics_is_complete():
@@ -50,7 +52,7 @@ def test_the_help_is_the_program_s(monkeypatch: pytest.MonkeyPatch):
     """The block of flags in the README is the output of --help."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert f"```text\n{flags.serve_parser().format_help()}```" in README
+    assert f"```text\n{options.serve_parser().format_help()}```" in README
 
 
 def test_each_reason_has_its_row():
@@ -115,7 +117,7 @@ def test_each_kind_of_fault_has_its_row():
 def test_each_provider_has_its_page(provider):
     """A provider's page names every series of a job, also what its service is silent on, and every code."""
     page = (ROOT / f"docs/providers/{provider}.md").read_text(encoding="utf-8")
-    jobs = [family.name for family in exposition.FAMILIES if family.name.startswith("batchops_job_")]
+    jobs = [family.name for family in families.FAMILIES if family.name.startswith("batchops_job_")]
     assert [name for name in jobs if f"`{name}`" not in page] == []
     module = importlib.import_module(f"exporter.providers.{provider}")
     assert [code for code in module._CODES if f"`{code}`" not in page] == []

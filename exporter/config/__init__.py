@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config import document, targets
-from exporter.errors import ConfigError, Problem
-from exporter.section import Section
+from exporter.config import accounts, yaml_document
+from exporter.core.errors import ConfigError, Problem
+from exporter.core.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.jobapi import Target
+    from exporter.core.interfaces import Target
 
 LARGEST_FILE: Final = 1024 * 1024
 """Bytes; a thousand accounts with every key take less."""
@@ -40,7 +40,7 @@ def read_yaml(path: Path, *, largest_file: int = LARGEST_FILE) -> dict[str, Any]
 
     Raises ConfigError.
     """
-    read = document.read(_contents(path, largest_file), file=str(path), environment=None)
+    read = yaml_document.read(_contents(path, largest_file), file=str(path), environment=None)
     if read.problems:
         raise ConfigError(read.problems, file=str(path))
     return read.data
@@ -71,9 +71,9 @@ def parse(text: bytes, *, file: str, environment: Mapping[str, str], expand: boo
         environment: the credentials source `environment` reads from it when keys are asked for, and `expand` now.
         expand: replace ${NAME} in values that are strings, and $$ by $.
     """
-    read = document.read(text, file=file, environment=environment if expand else None)
+    read = yaml_document.read(text, file=file, environment=environment if expand else None)
     root = Section(read.data, "", [], directory=str(Path(file).parent))
-    found = targets.read(root, environment)
+    found = accounts.read(root, environment)
     root.finish()
     later = (problem for problem in root.problems if problem.path not in read.unreadable)
     problems = tuple(dict.fromkeys((*read.problems, *later)))

@@ -13,9 +13,9 @@ from exporter.credentials.temporary import Temporary
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from exporter.core.interfaces import CredentialNames, CredentialSource
+    from exporter.core.section import Section
     from exporter.credentials.temporary import Issuer
-    from exporter.jobapi import CredentialNames, CredentialSource
-    from exporter.section import Section
 
 SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
     "oss": {"oidc": alibaba.Oidc, "metadata": alibaba.Metadata, "sdk": lambda _: sdk.Sdk(sdk.Alibaba())},

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
+from exporter.core.errors import CredentialsError, ListingError
+from exporter.core.interfaces import Request
 from exporter.credentials import characters, files, issued, metadata
 from exporter.credentials.chain import NotSetUp
 from exporter.credentials.environment import required
-from exporter.errors import CredentialsError, ListingError
-from exporter.jobapi import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.core.interfaces import Fetch, Response
     from exporter.credentials.issued import Issued
-    from exporter.jobapi import Fetch, Response
 
 STS_SECONDS: Final = 5.0
 """For the whole answer of the Security Token Service; less than a scrape has, so that it can tell what it waits for."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.errors import CredentialsError
+from exporter.core.errors import CredentialsError
 
 if TYPE_CHECKING:
-    from exporter.jobapi import CredentialSource, Fetch
-    from exporter.model import Credentials
+    from exporter.core.interfaces import CredentialSource, Fetch
+    from exporter.core.jobs import Credentials
 
 
 class NotSetUp(CredentialsError):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import characters
 from exporter.credentials.chain import NotSetUp
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.jobapi import Fetch
+    from exporter.core.interfaces import Fetch
 
 
 class Environment:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.errors import CredentialsError
 from exporter.credentials import characters
-from exporter.errors import CredentialsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,14 +10,14 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import characters
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.jobapi import Response
+    from exporter.core.interfaces import Response
 
 MAX_BYTES: Final = 64 * 1024
 """Of an answer; keys with the longest tokens take a tenth."""

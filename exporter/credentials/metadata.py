@@ -9,16 +9,16 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.errors import CredentialsError, TransportError
+from exporter.core.interfaces import Request
 from exporter.credentials import issued
 from exporter.credentials.chain import NotSetUp
-from exporter.errors import CredentialsError, TransportError
-from exporter.jobapi import Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from exporter.core.interfaces import Fetch, Response
     from exporter.credentials.issued import Issued, Names
-    from exporter.jobapi import Fetch, Response
 
 SECONDS: Final = 2.0
 """For one answer; it comes from beside this machine, and where it does not there is no such service."""

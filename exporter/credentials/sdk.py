@@ -16,18 +16,18 @@ from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import characters
 from exporter.credentials.chain import NotSetUp
 from exporter.credentials.issued import Issued
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from exporter.errors import Reason
-    from exporter.jobapi import Fetch
+    from exporter.core.errors import Reason
+    from exporter.core.interfaces import Fetch
 
 SECONDS: Final = 8.0
 """For a package to give keys; then it is told as too slow, and what it gives later counts at the next use."""

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import characters, files
-from exporter.model import Credentials, Secret
 
 if TYPE_CHECKING:
-    from exporter.jobapi import CredentialNames, Fetch
-    from exporter.section import Section
+    from exporter.core.interfaces import CredentialNames, Fetch
+    from exporter.core.section import Section
 
 FILE: Final = "_file"
 """With it, a key names the file that holds its value."""

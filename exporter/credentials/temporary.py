@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.errors import CredentialsError, ListingError
+from exporter.core.errors import CredentialsError, ListingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from exporter.core.interfaces import Fetch
+    from exporter.core.jobs import Credentials
     from exporter.credentials.issued import Issued
-    from exporter.jobapi import Fetch
-    from exporter.model import Credentials
 
 RENEW_SECONDS: Final = 15 * 60.0
 """Keys are renewed so long before they expire; those of a short life when a quarter of it is left."""

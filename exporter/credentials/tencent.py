@@ -12,16 +12,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.errors import CredentialsError
+from exporter.core.interfaces import Request
 from exporter.credentials import files, issued, metadata
 from exporter.credentials.environment import required
-from exporter.errors import CredentialsError
-from exporter.jobapi import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.core.interfaces import Fetch
     from exporter.credentials.issued import Issued
-    from exporter.jobapi import Fetch
 
 STS: Final = "https://sts.tencentcloudapi.com"
 """Source: https://www.tencentcloud.com/document/product/1150/49454"""

@@ -9,7 +9,7 @@ from exporter.providers.oss import Oss
 from exporter.providers.s3 import S3
 
 if TYPE_CHECKING:
-    from exporter.jobapi import JobApi
+    from exporter.core.interfaces import JobApi
 
 PROVIDERS: Final[dict[str, type[JobApi]]] = {
     "oss": Oss,

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter import jobxml, serviceerror
-from exporter.endpoint import Endpoint
-from exporter.jobapi import CredentialNames, Request, Response
-from exporter.serviceerror import Meaning
-from exporter.signing import cos
+from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.providers import batch_xml, error_responses
+from exporter.providers.endpoint import Endpoint
+from exporter.providers.error_responses import Meaning
+from exporter.providers.signatures import cos_sha1
 
 if TYPE_CHECKING:
-    from exporter.errors import ServiceError
-    from exporter.keeping import KeptPages
-    from exporter.model import Credentials, JobDetail, JobPage
-    from exporter.section import Section
+    from exporter.core.errors import ServiceError
+    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.section import Section
+    from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
@@ -36,7 +36,7 @@ APPID_HEADER: Final = "x-cos-appid"
 
 _DIGITS: Final = "[0-9]{1,63}"
 
-_DIALECT: Final = jobxml.Dialect(item="member", time=jobxml.iso8601)
+_DIALECT: Final = batch_xml.Dialect(item="member", time=batch_xml.iso8601)
 
 _CODES: Final = {
     "AccessDenied": Meaning(
@@ -121,16 +121,16 @@ class Cos:
         """`request` with the headers of its signature for the Unix time `now` (seconds)."""
         headers = dict(request.headers)
         if credentials.token is not None:
-            headers[cos.TOKEN_HEADER] = credentials.token.reveal()
+            headers[cos_sha1.TOKEN_HEADER] = credentials.token.reveal()
         signed = {name: value for name, value in headers.items() if name.startswith("x-cos-")}
-        headers["authorization"] = cos.authorization(
+        headers["authorization"] = cos_sha1.authorization(
             method=request.method,
             path=request.path,
             query=request.query,
             headers={"host": request.host, **signed},
             key_id=credentials.key_id,
             secret=credentials.secret,
-            times=cos.key_time(int(now) - EARLY_SECONDS, int(now) + LATE_SECONDS),
+            times=cos_sha1.key_time(int(now) - EARLY_SECONDS, int(now) + LATE_SECONDS),
         )
         return replace(request, headers=headers)
 
@@ -144,20 +144,20 @@ class Cos:
 
         Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
         """
-        page = jobxml.parse_jobs(body, _DIALECT, kept)
+        page = batch_xml.parse_jobs(body, _DIALECT, kept)
         return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return jobxml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body, _DIALECT)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
         # Documented as a code, which it cannot be as it has blanks, and met as the message of AccessDenied.
         expired = _EXPIRED in response.body
-        return serviceerror.explain(
+        return error_responses.explain(
             response,
             operation=operation,
             codes=_WHEN_EXPIRED if expired else _CODES,

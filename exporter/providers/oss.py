@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter import jobxml, serviceerror
-from exporter.endpoint import Endpoint
-from exporter.jobapi import CredentialNames, Request, Response
-from exporter.serviceerror import Meaning
-from exporter.signing import oss_v4
+from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.providers import batch_xml, error_responses
+from exporter.providers.endpoint import Endpoint
+from exporter.providers.error_responses import Meaning
+from exporter.providers.signatures import oss_v4
 
 if TYPE_CHECKING:
-    from exporter.errors import ServiceError
-    from exporter.keeping import KeptPages
-    from exporter.model import Credentials, JobDetail, JobPage
-    from exporter.section import Section
+    from exporter.core.errors import ServiceError
+    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.section import Section
+    from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
 
-_DIALECT: Final = jobxml.Dialect(item="JobListDescriptor", time=jobxml.whole)
+_DIALECT: Final = batch_xml.Dialect(item="JobListDescriptor", time=batch_xml.whole)
 
 _NOT_OFFERED: Final = Meaning(
     "http_4xx", "batch operations seem not to be offered in this region; see OSS's list of regions and features"
@@ -115,28 +115,28 @@ class Oss:
     @staticmethod
     def early_token(begin: bytes | bytearray) -> str | None:
         """The next page's token, which is documented ahead of the jobs; a guess."""
-        return jobxml.early_token(begin)
+        return batch_xml.early_token(begin)
 
     @staticmethod
     def parse_jobs(body: bytes, kept: KeptPages | None = None) -> JobPage:
         """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse."""
-        return jobxml.parse_jobs(body, _DIALECT, kept)
+        return batch_xml.parse_jobs(body, _DIALECT, kept)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return jobxml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body, _DIALECT)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
-        return serviceerror.explain(
+        return error_responses.explain(
             response,
             operation=operation,
             codes=_CODES,
             request_id_header="x-oss-request-id",
             body=response.body or _header_body(response.headers.get("x-oss-err", "")),
-            wait_seconds=serviceerror.seconds(response.headers.get("x-oss-qos-delay-time"), unit=0.001),
+            wait_seconds=error_responses.seconds(response.headers.get("x-oss-qos-delay-time"), unit=0.001),
         )
 
 

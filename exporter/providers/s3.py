@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter import jobxml, serviceerror
-from exporter.endpoint import Endpoint
-from exporter.jobapi import CredentialNames, Request, Response
-from exporter.serviceerror import Meaning
-from exporter.signing import sigv4
+from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.providers import batch_xml, error_responses
+from exporter.providers.endpoint import Endpoint
+from exporter.providers.error_responses import Meaning
+from exporter.providers.signatures import sigv4
 
 if TYPE_CHECKING:
-    from exporter.errors import ServiceError
-    from exporter.keeping import KeptPages
-    from exporter.model import Credentials, JobDetail, JobPage
-    from exporter.section import Section
+    from exporter.core.errors import ServiceError
+    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.section import Section
+    from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
@@ -38,7 +38,7 @@ _DOMAINS: Final = {
 }
 """Where not amazonaws.com: by how the names of the partition's regions begin."""
 
-_DIALECT: Final = jobxml.Dialect(item="member", time=jobxml.iso8601)
+_DIALECT: Final = batch_xml.Dialect(item="member", time=batch_xml.iso8601)
 
 _UNKNOWN_KEY: Final = Meaning(
     "auth",
@@ -171,22 +171,22 @@ class S3:
     @staticmethod
     def early_token(begin: bytes | bytearray) -> str | None:
         """The next page's token, which is documented ahead of the jobs; a guess."""
-        return jobxml.early_token(begin)
+        return batch_xml.early_token(begin)
 
     @staticmethod
     def parse_jobs(body: bytes, kept: KeptPages | None = None) -> JobPage:
         """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse."""
-        return jobxml.parse_jobs(body, _DIALECT, kept)
+        return batch_xml.parse_jobs(body, _DIALECT, kept)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return jobxml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body, _DIALECT)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
-        return serviceerror.explain(
+        return error_responses.explain(
             response,
             operation=operation,
             codes=_CODES,

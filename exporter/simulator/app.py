@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from exporter.errors import ConfigError, Problem
-from exporter.section import Section
+from exporter.core.errors import ConfigError, Problem
+from exporter.core.section import Section
 from exporter.simulator.faults import Fault, read_fault
 from exporter.simulator.service import Service
 from exporter.simulator.store import Store

@@ -11,15 +11,15 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from exporter.model import STATUSES, Secret
-from exporter.signing import cos as signing
+from exporter.core.jobs import STATUSES, Secret
+from exporter.providers.signatures import cos_sha1 as signing
 from exporter.simulator import cos_xml, dialect
 from exporter.simulator.wire import FIRST, Answer, Call, Position, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
     from exporter.simulator.plan import Detail
     from exporter.simulator.store import Store
     from exporter.simulator.wire import Head, Style

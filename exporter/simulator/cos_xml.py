@@ -14,7 +14,7 @@ from exporter.simulator import dialect
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
     from exporter.simulator.plan import Detail
     from exporter.simulator.wire import Style
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.section import Section
+    from exporter.core.section import Section
 
 PAGE_FAULTS: Final = frozenset({"repeat_token", "endless", "same_page"})
 ANSWER_FAULTS: Final = frozenset({"error", "empty", "body", "redirect", "oversize", "gzip_bomb", "bad_encoding"})

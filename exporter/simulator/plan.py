@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from exporter.model import TERMINAL_STATUSES, Job
+from exporter.core.jobs import TERMINAL_STATUSES, Job
 
 Fate = Literal[
     "complete", "flawed", "failed", "unprepared", "cancelled", "paused", "confirmed", "suspended", "stalled", "stuck"

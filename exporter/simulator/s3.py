@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from exporter.model import STATUSES, Secret
-from exporter.signing import sigv4
+from exporter.core.jobs import STATUSES, Secret
+from exporter.providers.signatures import sigv4
 from exporter.simulator import dialect, tokens
 from exporter.simulator.wire import FIRST, Answer, Call, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
     from exporter.simulator.plan import Detail
     from exporter.simulator.store import Store
     from exporter.simulator.wire import Head, Position, Style

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from exporter.errors import ConfigError, Problem
-from exporter.section import Section
+from exporter.core.errors import ConfigError, Problem
+from exporter.core.section import Section
 from exporter.simulator.faults import Fault, read_fault
 from exporter.simulator.plan import LONGEST_LIFE
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET, Store

@@ -16,7 +16,7 @@ from exporter.simulator.wire import Answer, Call, Position, Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
     from exporter.simulator.faults import Fault
     from exporter.simulator.store import Store
     from exporter.simulator.wire import Head

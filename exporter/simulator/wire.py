@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from exporter.model import Job
+    from exporter.core.jobs import Job
     from exporter.simulator.plan import Detail
     from exporter.simulator.store import Store
 

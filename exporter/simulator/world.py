@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from exporter.model import TERMINAL_STATUSES, Job
+from exporter.core.jobs import TERMINAL_STATUSES, Job
 from exporter.simulator.plan import DECK, LONGEST_LIFE, Detail, Plan, draw, job_id
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from bench import naive, pages, programs
 from bench.agreement import Unequal
 from bench.clients import Client, prove
 from bench.crowds import _sent
-from exporter.model import TERMINAL_STATUSES
+from exporter.core.jobs import TERMINAL_STATUSES
 from exporter.providers.oss import Oss
 
 TINY = 20

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import yaml
 
-from exporter.exposition import FAMILIES
+from exporter.exposition.families import FAMILIES
 from exporter.providers import PROVIDERS
 from tests import needs
 from tests.rawserver import free_port

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from exporter.exposition import FAMILIES
+from exporter.exposition.families import FAMILIES
 from exporter.simulator import create_app
 from tests.cli.conftest import TROUBLE
 from tests.rig import KEY_ID, KEY_SECRET, fresh_store, parse, value

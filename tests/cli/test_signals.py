@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter import server
 from exporter.simulator import Fault, create_app
+from exporter.web import server
 from tests.cli.conftest import TROUBLE
 from tests.rig import KEY_ID, KEY_SECRET, fresh_store, parse, value
 from tests.serving import serve

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.config import parse
-from exporter.errors import ConfigError
+from exporter.core.errors import ConfigError
 
 HEAD = """\
 accounts:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import Config, parse
-from exporter.errors import ConfigError
+from exporter.core.errors import ConfigError
 
 KEYS = st.sampled_from(
     [

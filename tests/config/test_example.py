@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from exporter.config import load, parse
-from exporter.config.targets import read
-from exporter.section import Section
+from exporter.config.accounts import read
+from exporter.core.section import Section
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 FULL = re.sub(r"(?m)^( *)#(?=\S)", r"\1", EXAMPLE.read_text())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import LARGEST_FILE, Config, load, read_yaml
-from exporter.errors import ConfigError
+from exporter.core.errors import ConfigError
 
 GOOD = b"accounts: [{provider: oss, account: a, regions: [r], tls: {ca_file: ca.pem}}]\n"
 

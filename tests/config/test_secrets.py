@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import parse
-from exporter.errors import ConfigError
+from exporter.core.errors import ConfigError
 
 WORDS = ("LTAI5tHunter1", "hunter2", "hunter3", "hunter4")
 """A key id, a secret, a token and a proxy's password."""

@@ -8,8 +8,8 @@ import sys
 import time
 
 from exporter import credentials, logs
+from exporter.core.errors import CredentialsError
 from exporter.credentials.chain import NotSetUp
-from exporter.errors import CredentialsError
 from tests.credentials.conftest import offline
 
 PACKAGES = ("alibabacloud_credentials", "botocore", "tencentcloud")

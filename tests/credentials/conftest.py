@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter import credentials
+from exporter.client.transport import Transport
+from exporter.core.interfaces import CredentialNames
+from exporter.core.section import Section
 from exporter.credentials.temporary import Temporary
-from exporter.jobapi import CredentialNames
-from exporter.section import Section
-from exporter.transport import Transport
 from tests.credentials.clouds import TOKEN
 from tests.serving import serve
 

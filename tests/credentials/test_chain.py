@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from starlette.responses import Response
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import alibaba
 from exporter.credentials.chain import Default
 from exporter.credentials.environment import Environment
 from exporter.credentials.sdk import Sdk
 from exporter.credentials.temporary import Temporary
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 from tests.credentials.clouds import AlibabaSts, Ecs
 from tests.credentials.conftest import NAMES
 

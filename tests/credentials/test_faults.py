@@ -7,9 +7,9 @@ import time
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from exporter.core.errors import CredentialsError
 from exporter.credentials import alibaba, metadata, tencent
 from exporter.credentials.temporary import Temporary
-from exporter.errors import CredentialsError
 from tests.credentials.clouds import CLOUDS, TOKEN, iso
 from tests.rawserver import free_port
 

@@ -5,12 +5,12 @@ import time
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from exporter.core.errors import CredentialsError, TransportError
+from exporter.core.interfaces import Request
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import alibaba, metadata, tencent
 from exporter.credentials.chain import NotSetUp
 from exporter.credentials.temporary import Temporary
-from exporter.errors import CredentialsError, TransportError
-from exporter.jobapi import Request
-from exporter.model import Credentials, Secret
 from tests.credentials.clouds import Cvm, Ecs, iso
 from tests.credentials.conftest import offline
 from tests.rawserver import raw_server

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 import pytest
 from starlette.responses import JSONResponse
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import alibaba, tencent
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 from tests.credentials.clouds import TOKEN, AlibabaSts, TencentSts
 from tests.credentials.conftest import offline
 

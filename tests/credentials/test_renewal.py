@@ -7,10 +7,10 @@ import time
 import pytest
 from starlette.responses import Response
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials.issued import Issued
 from exporter.credentials.temporary import Temporary
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 from tests.credentials.clouds import Ecs
 from tests.credentials.conftest import offline
 

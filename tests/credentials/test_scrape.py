@@ -8,9 +8,9 @@ import time
 import pytest
 from starlette.responses import Response
 
+from exporter.core.interfaces import ConnectionSettings
 from exporter.credentials import alibaba
 from exporter.credentials.temporary import Temporary
-from exporter.jobapi import ConnectionSettings
 from tests.credentials.clouds import AlibabaSts, iso
 from tests.rawserver import raw_server
 from tests.rig import rig, target_at

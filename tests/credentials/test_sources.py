@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import SOURCES, sdk
-from exporter.model import Credentials, Secret
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import characters
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 from tests.credentials.conftest import offline
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from exporter.core.errors import CredentialsError
+from exporter.core.jobs import Credentials, Secret
 from exporter.credentials import sdk
-from exporter.errors import CredentialsError
-from exporter.model import Credentials, Secret
 from tests.credentials.conftest import offline
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from exporter.flags import DEFAULT_ADDRESS
+from exporter.options import DEFAULT_ADDRESS
 
 ROOT = Path(__file__).parents[2]
 PLACES_COPIED = ("pyproject.toml", "README.md", "LICENSE", "requirements/run.txt", "requirements/build.txt", "exporter")

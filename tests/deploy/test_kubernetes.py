@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter import config, flags
-from exporter.app import FIXED_PATHS
+from exporter import config, options
+from exporter.web.app import FIXED_PATHS
 from tests.deploy.prometheus_operator import relabel_configs
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
-PORT = int(flags.DEFAULT_ADDRESS.removeprefix(":"))
+PORT = int(options.DEFAULT_ADDRESS.removeprefix(":"))
 OWN_FILES = {"config.yaml", "kustomization.yaml"}
 """What is no resource of Kubernetes."""
 
@@ -121,14 +121,14 @@ def test_the_probes_ask_the_exporters_own_routes():
 def test_the_flags_are_the_exporters():
     """The arguments are ones that the exporter takes, and name the file where it is mounted."""
     started = container(one("Deployment", "base"))
-    options = flags.parse(started["args"])
+    parsed = options.parse(started["args"])
     (generator,) = read("base/kustomization.yaml")["configMapGenerator"]
     pod = one("Deployment", "base")["spec"]["template"]["spec"]
     places = {mount["name"]: mount for mount in started["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert options.command == "serve"
+    assert parsed.command == "serve"
     assert volumes["config"]["configMap"]["name"] == generator["name"]
-    assert [options.config_file] == [f"{places['config']['mountPath']}/{file}" for file in generator["files"]]
+    assert [parsed.config_file] == [f"{places['config']['mountPath']}/{file}" for file in generator["files"]]
     assert all(mount["readOnly"] for mount in places.values())
     assert places.keys() == volumes.keys()
 

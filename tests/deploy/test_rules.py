@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.exposition import FAMILIES
-from exporter.flags import DEFAULT_ADDRESS
-from exporter.selfmetrics import SelfMetrics
+from exporter.exposition.families import FAMILIES
+from exporter.exposition.self_metrics import SelfMetrics
+from exporter.options import DEFAULT_ADDRESS
 from tests import needs
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"

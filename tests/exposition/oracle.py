@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.model import Listing
+    from exporter.core.jobs import Listing
 
 TARGET = ("provider", "account", "region")
 STATED_JOB = (*TARGET, "job_id", "status")

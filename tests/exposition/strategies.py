@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
-from exporter import exposition, packing
-from exporter.errors import REASONS, ListingError
-from exporter.model import STATUSES, Job, JobDetail, Listing
-from exporter.selection import DROP_REASONS
+from exporter.collector.selection import DROP_REASONS
+from exporter.core.errors import REASONS, ListingError
+from exporter.core.jobs import STATUSES, Job, JobDetail, Listing
+from exporter.exposition import families, gzip_pieces
 
 AWKWARD = (
     "",
@@ -91,8 +91,8 @@ scrapes = st.lists(listings, max_size=3, unique_by=lambda one: (one.provider, on
 def small_slices(least=1, most=4, cuts=2):
     """Slices of few jobs, and pieces that are packed from a few lines on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exposition, "LEAST_SLICE", least)
-        patch.setattr(exposition, "MOST_SLICE", most)
-        patch.setattr(exposition, "CUTS", cuts)
-        patch.setattr(packing, "LEAST_BYTES", 200)
+        patch.setattr(families, "LEAST_SLICE", least)
+        patch.setattr(families, "MOST_SLICE", most)
+        patch.setattr(families, "CUTS", cuts)
+        patch.setattr(gzip_pieces, "LEAST_BYTES", 200)
         yield

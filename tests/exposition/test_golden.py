@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.errors import ListingError
-from exporter.exposition import FAMILIES, assemble, blocks
-from exporter.model import STATUSES, Job, JobDetail, Listing
-from exporter.selfmetrics import SelfMetrics
+from exporter.core.errors import ListingError
+from exporter.core.jobs import STATUSES, Job, JobDetail, Listing
+from exporter.exposition.families import FAMILIES, assemble, blocks
+from exporter.exposition.self_metrics import SelfMetrics
 from tests import needs
 
 GOLDEN = Path(__file__).with_name("metrics.golden.txt")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.errors import ListingError
-from exporter.exposition import FAMILIES, TARGET_LABELS, assemble, blocks
-from exporter.model import Job, JobDetail, Listing
-from exporter.selfmetrics import OPENMETRICS_END
+from exporter.core.errors import ListingError
+from exporter.core.jobs import Job, JobDetail, Listing
+from exporter.exposition.families import FAMILIES, TARGET_LABELS, assemble, blocks
+from exporter.exposition.self_metrics import OPENMETRICS_END
 from tests.exposition import oracle
 from tests.exposition.strategies import FULL_JOB, scrapes
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition import LEAST_SLICE, MOST_SLICE, _cuts, assemble, blocks
-from exporter.model import Job, Listing
+from exporter.core.jobs import Job, Listing
+from exporter.exposition.families import LEAST_SLICE, MOST_SLICE, _cuts, assemble, blocks
 from tests.exposition.strategies import scrapes, small_slices
 
 BASE = Listing(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)

@@ -25,15 +25,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.errors import REASONS, MalformedResponse, ServiceError
-from exporter.jobapi import Response
-from exporter.model import Credentials, Job, JobDetail, Secret
+from exporter.core.errors import REASONS, MalformedResponse, ServiceError
+from exporter.core.interfaces import Response
+from exporter.core.jobs import Credentials, Job, JobDetail, Secret
+from exporter.core.section import Section
 from exporter.providers import PROVIDERS
-from exporter.section import Section
 
 if TYPE_CHECKING:
-    from exporter.errors import Problem
-    from exporter.jobapi import JobApi, Request
+    from exporter.core.errors import Problem
+    from exporter.core.interfaces import JobApi, Request
 
 HERE = Path(__file__).parent
 KEYS = Credentials("the-key-id", Secret("the-secret"), Secret("the-session-token"))

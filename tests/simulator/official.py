@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from alibabacloud_oss_v2.signer.v4 import SignerV4
 from alibabacloud_oss_v2.types import Credentials, HttpRequest, SigningContext
 
-from exporter.model import Job
+from exporter.core.jobs import Job
 from exporter.simulator.wire import Head
 
 if TYPE_CHECKING:

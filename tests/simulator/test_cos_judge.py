@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import STATUSES, Job
+from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app
 from exporter.simulator.service import Service
 from exporter.simulator.wires import WIRES

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.endpoint import Endpoint
-from exporter.errors import PaginationError
-from exporter.jobapi import JobPolicy
-from exporter.listing import Ahead, Pages, list_jobs
-from exporter.model import Credentials, Secret
+from exporter.collector.paginator import Ahead, Pages, list_jobs
+from exporter.core.errors import PaginationError
+from exporter.core.interfaces import JobPolicy
+from exporter.core.jobs import Credentials, Secret
 from exporter.providers.cos import Cos
+from exporter.providers.endpoint import Endpoint
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
 from exporter.simulator.plan import Detail
 from exporter.simulator.service import Service
@@ -24,8 +24,8 @@ from tests.rig import keys, rig, target_at
 from tests.serving import serve
 
 if TYPE_CHECKING:
-    from exporter.jobapi import Onlooker, Request
-    from exporter.model import JobPage
+    from exporter.core.interfaces import Onlooker, Request
+    from exporter.core.jobs import JobPage
 
 NOW = 1_795_325_400.0
 DOCUMENTED = Style()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigError
-from exporter.model import STATUSES, Job
+from exporter.core.errors import ConfigError
+from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Scenario, Store, World, create_app, make_jobs
 from exporter.simulator.cos_xml import page
 from exporter.simulator.plan import Detail

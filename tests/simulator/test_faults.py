@@ -17,7 +17,7 @@ from tests.serving import serve
 from tests.simulator.official import ask, sign
 
 if TYPE_CHECKING:
-    from exporter.model import Job
+    from exporter.core.jobs import Job
 
 PAGE = "batchJob&max-keys=10"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import STATUSES, Job
+from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app, tokens
 from exporter.simulator.service import Service
 from exporter.simulator.wire import Position

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import STATUSES, Job
+from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
 from exporter.simulator.oss_xml import page
 from exporter.simulator.plan import Detail

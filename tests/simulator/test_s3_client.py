@@ -13,11 +13,11 @@ from botocore.regions import EndpointResolver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.endpoint import Endpoint
-from exporter.jobapi import JobPolicy, Response
-from exporter.model import STATUSES, Job
+from exporter.core.interfaces import JobPolicy, Response
+from exporter.core.jobs import STATUSES, Job
+from exporter.core.section import Section
+from exporter.providers.endpoint import Endpoint
 from exporter.providers.s3 import S3
-from exporter.section import Section
 from exporter.simulator import Fault, Store, World, make_jobs
 from exporter.simulator.plan import Detail
 from exporter.simulator.wire import Style
@@ -26,7 +26,7 @@ from tests.rig import keys, rig, target_at
 from tests.simulator.official_s3 import client
 
 if TYPE_CHECKING:
-    from exporter.errors import Problem
+    from exporter.core.errors import Problem
 
 pytestmark = pytest.mark.anyio
 

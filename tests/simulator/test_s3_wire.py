@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from exporter.errors import ConfigError
-from exporter.model import Job
+from exporter.core.errors import ConfigError
+from exporter.core.jobs import Job
 from exporter.simulator import Fault, Scenario, Store, World
 from exporter.simulator.plan import Detail
 from exporter.simulator.s3 import S3

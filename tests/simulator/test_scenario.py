@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.errors import ConfigError
-from exporter.model import TERMINAL_STATUSES
+from exporter.core.errors import ConfigError
+from exporter.core.jobs import TERMINAL_STATUSES
 from exporter.simulator import WIRES, Fault, Scenario, Store
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
 from exporter.simulator.wire import Style

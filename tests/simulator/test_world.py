@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import STATUSES, TERMINAL_STATUSES, Job
+from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
 from exporter.simulator.plan import DECK, MOST_PRIORITY, Detail, draw
 from exporter.simulator.world import World, make_jobs
 

@@ -1,0 +1,80 @@
+"""Which of the listed jobs get series of their own, and how many of each status there are."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from itertools import compress
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+DROP_REASONS = ("max_age", "statuses", "max")
+"""The label `reason` of jobs left out, in the order in which they are tried."""
+
+
+class Selection(NamedTuple):
+    """`counts` is of all jobs; `jobs` and `dropped` (jobs per reason) add up to them. A listing's order is kept."""
+
+    jobs: tuple[Job, ...]
+    counts: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, most: int, now: float) -> Selection:
+    """Keep the jobs of `statuses` (empty: all), of these no finished one older than `max_age` seconds (0: no bound).
+
+    At most `most` jobs stay: the newest of the unfinished, then the newest of the others. A job without a time of
+    creation counts as the oldest. `now` is Unix seconds.
+    """
+    counts = dict.fromkeys(STATUSES, 0) | Counter(map(attrgetter("status"), jobs))
+    kept: Sequence[Job] = jobs
+    dropped = dict.fromkeys(DROP_REASONS, 0)
+    if max_age:
+        kept = [job for job in kept if not _ended_before(job, now - max_age)]
+        dropped["max_age"] = len(jobs) - len(kept)
+    if statuses:
+        before = len(kept)
+        kept = [job for job in kept if job.status in statuses]
+        dropped["statuses"] = before - len(kept)
+    if len(kept) > most:
+        dropped["max"] = len(kept) - most
+        kept = _first(kept, most)
+    return Selection(tuple(kept), counts, dropped)
+
+
+def _ended_before(job: Job, time: float) -> bool:
+    ended = job.created if job.terminated is None else job.terminated
+    return job.status in TERMINAL_STATUSES and ended is not None and ended < time
+
+
+def _first(jobs: Sequence[Job], most: int) -> list[Job]:
+    """The `most` of `jobs`, which are more, that come first."""
+    over = [job.status in TERMINAL_STATUSES for job in jobs]
+    room = most - over.count(False)
+    if room < 0:
+        unfinished = [job for job, ended in zip(jobs, over, strict=True) if not ended]
+        return list(compress(unfinished, _newest(unfinished, most)))
+    newest = iter(_newest(list(compress(jobs, over)), room))
+    return [job for job, ended in zip(jobs, over, strict=True) if not ended or next(newest)]
+
+
+def _newest(jobs: Sequence[Job], number: int) -> list[bool]:
+    """For each of `jobs` whether it is among the `number` newest.
+
+    Sorting plain numbers, which come sorted as a rule, costs a fraction of ranking the jobs themselves. Of jobs created
+    at the same time the ids decide, so that the choice is the same at every scrape.
+    """
+    created = [job.created or 0 for job in jobs]
+    oldest = sorted(created, reverse=True)[number - 1] if number else math.inf
+    newest = [time >= oldest for time in created]
+    excess = newest.count(True) - number
+    if excess:
+        tied = sorted((job.id, place) for place, job in enumerate(jobs) if created[place] == oldest)
+        for _, place in tied[-excess:]:
+            newest[place] = False
+    return newest

@@ -1,0 +1,69 @@
+"""The host a provider is asked at, proven safe to send keys to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from exporter.core.section import Section
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`scheme` is http or https; `host` carries the port where it is not the scheme's own."""
+
+    scheme: str
+    host: str
+
+    @classmethod
+    def from_section(cls, section: Section, default: str, **names: str) -> Self:
+        """Read `endpoint` and `allow_http`, and fill the `names` into the endpoint's braces."""
+        allow_http = section.boolean("allow_http", default=False)
+        text = section.string("endpoint", default)
+        problem = ""
+        for name in re.findall(r"\{([^}]*)\}", text):
+            if name not in names:
+                known = ", ".join("{" + name + "}" for name in names)
+                problem = f"{{{name}}} is not known here; known: {known}"
+            text = text.replace("{" + name + "}", names.get(name, "x"))
+        scheme, host, wrong = _split(text)
+        problem = problem or wrong
+        if not problem and scheme == "http" and not allow_http and not is_loopback(host):
+            problem = "sends keys' signatures in clear text over http://; use https://, or set allow_http: true"
+        if problem:
+            section.problem("endpoint", problem)
+        return cls(scheme, host)
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Scheme, host with port, and what is wrong with `text` (empty where nothing is)."""
+    wrong = "must be a URL such as https://oss-cn-hangzhou.aliyuncs.com, without path, query or user"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return "https", "", wrong
+    host = parts.netloc.lower()
+    bare = host if port is None else host.removesuffix(f":{port}")
+    plain = parts.scheme in ("http", "https") and _HOST.fullmatch(bare) and ".." not in bare and parts.path in ("", "/")
+    if not plain or port == 0 or parts.query or parts.fragment or not text.isascii():
+        return "https", "", wrong
+    standard = port in (None, 443 if parts.scheme == "https" else 80)
+    return parts.scheme, bare if standard else host, ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, can only be this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

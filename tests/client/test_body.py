@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import gzip
+import itertools
+import tracemalloc
+
+import pytest
+
+from exporter.client.transport import MAX_ERROR_BYTES
+from exporter.core.errors import MalformedResponse, TransportError
+from tests.rawserver import raw_server
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 100_000
+BOMB = gzip.compress(bytes(64 << 20), 9)
+"""64 KiB that become 64 MiB."""
+PACKED = gzip.compress(b"<ListJobsResult/>" * 10)
+
+
+def answering(body=b"", status="200 OK", *headers):
+    """A server that answers with `body`."""
+    return raw_server(lambda peer: peer.answer(body, status, *headers))
+
+
+def endless(head, piece, sent):
+    """A server whose body of `piece` after `piece` never ends; it stops when the client leaves. `sent` are bytes."""
+
+    async def flood(peer):
+        await peer.send(head + b"\r\n")
+        for _ in itertools.count():
+            await peer.send(piece)
+            sent.append(len(piece))
+
+    return raw_server(flood)
+
+
+async def too_large(send, host):
+    """The sentence of the error that a request ends with, which is not worth another try."""
+    with pytest.raises(TransportError) as caught:
+        await send(host, max_bytes=LIMIT)
+    assert (caught.value.reason, caught.value.transient) == ("too_large", False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_body_of_the_most_bytes_is_whole(packed, send):
+    """A body of exactly the limit is taken, plain and compressed."""
+    body = b"x" * LIMIT
+    encoded, headers = (gzip.compress(body), ["Content-Encoding: GZip"]) if packed else (body, [])
+    async with answering(encoded, "200 OK", *headers) as host:
+        assert (await send(host, max_bytes=LIMIT)).body == body
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_one_byte_more_is_too_large(packed, send):
+    """A body of one byte more than the limit is refused, plain and compressed."""
+    body = b"x" * (LIMIT + 1)
+    encoded, headers = (gzip.compress(body), ["Content-Encoding: gzip"]) if packed else (body, [])
+    async with answering(encoded, "200 OK", *headers) as host:
+        assert await too_large(send, host) == "the answer is longer than 100000 bytes"
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Length: 999999999999\r\n"])
+async def test_an_endless_body_is_left_early(head, send):
+    """A body that never ends is left when it is over the limit, whether it tells a length or not."""
+    sent: list[int] = []
+    async with endless(b"HTTP/1.1 200 OK\r\n" + head, b"x" * 10_000, sent) as host:
+        await too_large(send, host)
+    assert sum(sent) < LIMIT + 20_000_000  # what fits into the buffers between the two
+
+
+async def test_a_bomb_is_not_unpacked(send):
+    """Of a bomb no more than a byte over the limit is decoded: memory stays near the limit."""
+    async with answering(BOMB, "200 OK", "Content-Encoding: gzip") as host:
+        await too_large(send, host)  # what is made once is made now
+        tracemalloc.start()
+        try:
+            await too_large(send, host)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert LIMIT < peak < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "told"),
+    [
+        ("gzip", PACKED[:-1], "ends too early"),
+        ("gzip", PACKED[:30], "ends too early"),
+        ("gzip", b"<ListJobsResult/>", "not the gzip that its header says"),
+        ("gzip", PACKED[:-8] + bytes(8), "not the gzip that its header says"),
+        ("gzip", PACKED + b"more", "goes on behind the end"),
+        ("br", PACKED, "content encoding 'br'"),
+        ("deflate, gzip", PACKED, "content encoding 'deflate, gzip'"),
+        ("a" * 60, PACKED, f"content encoding '{'a' * 20}'"),
+    ],
+    ids=["cut", "cut early", "plain", "wrong sum", "more", "other", "two", "long"],
+)
+async def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoding, body, told, send):
+    """Compressed data that is cut, broken, longer than itself or of a kind that was not asked for is no answer."""
+    async with answering(body, "200 OK", f"Content-Encoding: {encoding}") as host:
+        with pytest.raises(MalformedResponse) as caught:
+            await send(host)
+    assert told in str(caught.value)
+
+
+async def test_data_behind_a_gzip_body_is_not_kept(send):
+    """What follows on a compressed body, without an end, is left at once."""
+    sent: list[int] = []
+    async with endless(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n", PACKED, sent) as host:
+        with pytest.raises(MalformedResponse, match="behind the end"):
+            await send(host)
+    assert sum(sent) < 20_000_000
+
+
+async def test_an_empty_body_is_empty_whatever_its_encoding(send):
+    """No bytes are no bytes, also where the header announces gzip."""
+    async with answering(b"", "200 OK", "Content-Encoding: gzip") as host:
+        assert (await send(host)).body == b""
+
+
+async def test_only_gzip_is_asked_for(send):
+    """The request accepts gzip, the one encoding whose decoding is bounded here, and says who asks."""
+    heads = []
+
+    async def noting(peer):
+        heads.append(peer.head.lower())
+        await peer.answer()
+
+    async with raw_server(noting) as host:
+        await send(host)
+    assert b"\r\naccept-encoding: gzip\r\n" in heads[0]
+    assert b"\r\nuser-agent: batchops-exporter/" in heads[0]
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable", "206 Partial Content"])
+async def test_the_body_of_an_error_is_cut(status, send):
+    """Of an answer that is no success, the first bytes are read and the rest is left, also where it never ends."""
+    sent: list[int] = []
+    async with endless(f"HTTP/1.1 {status}\r\n".encode(), b"e" * 10_000, sent) as host:
+        answer = await send(host, max_bytes=10)
+    assert answer.status == int(status[:3])
+    assert answer.body == b"e" * MAX_ERROR_BYTES
+    assert sum(sent) < 20_000_000
+
+
+async def test_a_bomb_in_an_error_is_cut_too(send):
+    """A compressed error is unpacked as far as it is read."""
+    async with answering(BOMB, "500 Oops", "Content-Encoding: gzip") as host:
+        assert (await send(host)).body == bytes(MAX_ERROR_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"), [("gzip", b"plain"), ("gzip", PACKED[:-4]), ("br", b"?")], ids=["plain", "cut", "other"]
+)
+async def test_the_status_of_an_error_counts_whatever_its_body_is(encoding, body, send):
+    """A body that cannot be decoded does not hide the status: a 503 is a 503, and can be tried again."""
+    async with answering(body, "503 Busy", f"Content-Encoding: {encoding}", "X-OSS-Request-Id: 77") as host:
+        answer = await send(host)
+    assert (answer.status, answer.body, answer.headers["x-oss-request-id"]) == (503, b"", "77")
+
+
+async def test_a_length_beyond_the_limit_is_refused_unread(send):
+    """Where the headers tell that a body is too long, nothing of it is waited for."""
+
+    async def answer(peer):
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n")
+        await peer.reader.read()
+
+    async with raw_server(answer) as host:
+        with pytest.raises(TransportError, match="longer than 100000 bytes") as caught:
+            await send(host)
+    assert caught.value.reason == "too_large"

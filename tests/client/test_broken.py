@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from exporter.core.errors import TransportError
+from tests.rawserver import EMPTY_PAGE, free_port, raw_server
+
+pytestmark = pytest.mark.anyio
+
+BROKEN = {
+    "nothing": (b"", "broke off: closed by the other side"),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-Le", "broke off: closed by the other side"),
+    "a body cut short": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<ListJobsResult>",
+        "broke off: closed by the other side",
+    ),
+    "chunks without an end": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<List\r\n",
+        "broke off: closed by the other side",
+    ),
+    "half a chunk": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n<ListJobsResult>",
+        "broke off: closed by the other side",
+    ),
+    "a chunk of no size": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n<ListJobsResult>",
+        "does not answer in HTTP",
+    ),
+    "another protocol": (b"SSH-2.0-CANARY\r\n\r\n", "does not answer in HTTP"),
+    "a head that never ends": (b"HTTP/1.1 200 OK\r\n" + b"x-more: CANARY\r\n" * 10_000, "does not answer in HTTP"),
+    "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nCANARY", "does not answer in HTTP"),
+    "two lengths": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nCANARY",
+        "does not answer in HTTP",
+    ),
+}
+"""What the server puts on the wire before it closes the connection → what is told."""
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_an_answer_that_breaks_off_or_is_no_http_is_a_failed_connection(name, send):
+    """A server that closes early or speaks something else gives `connect`, worth another try, without its words."""
+    sent, told = BROKEN[name]
+    async with raw_server(lambda peer: peer.send(sent)) as host:
+        with pytest.raises(TransportError) as caught:
+            await send(host)
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+    assert told in str(caught.value)
+    assert host in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+async def test_a_reset_is_named(send):
+    """A connection that is reset ahead of the answer says so in the system's words."""
+
+    async def reset(peer):
+        peer.reset()
+
+    async with raw_server(reset) as host:
+        with pytest.raises(TransportError, match="Connection reset by peer") as caught:
+            await send(host)
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+
+
+async def test_a_refused_connection_is_named(send):
+    """A port on which nobody listens is told as refused."""
+    with pytest.raises(TransportError, match="Connection refused") as caught:
+        await send(f"127.0.0.1:{free_port()}")
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+
+
+async def test_an_unknown_host_is_named(send):
+    """A host that no name server knows is told by its name."""
+    with pytest.raises(TransportError, match=r"no connection to no-such-host\.invalid: ") as caught:
+        await send("no-such-host.invalid")
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+
+
+async def test_a_body_without_a_length_ends_with_the_connection(send):
+    """An answer of the oldest kind, ended by closing the connection, is whole."""
+    async with raw_server(lambda peer: peer.send(b"HTTP/1.0 200 OK\r\n\r\n" + EMPTY_PAGE)) as host:
+        assert (await send(host)).body == EMPTY_PAGE
+
+
+async def test_an_interim_answer_is_passed_over(send):
+    """A 103 ahead of the answer changes nothing."""
+
+    async def early(peer):
+        await peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        await peer.answer()
+
+    async with raw_server(early) as host:
+        assert (await send(host)).body == EMPTY_PAGE
+
+
+async def test_a_silent_server_is_left_when_the_time_is_up(send):
+    """The caller's timeout ends a request at once, and its connection; the transport sets no time of its own."""
+    gone = asyncio.Event()
+
+    async def silent(peer):
+        await peer.reader.read()
+        gone.set()
+
+    async with raw_server(silent) as host:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await send(host)
+        async with asyncio.timeout(1):
+            await gone.wait()
+
+
+async def test_a_connection_is_kept_for_the_next_request(send):
+    """Two requests in a row go over one connection."""
+    peers = []
+
+    async def twice(peer):
+        peers.append(peer)
+        for _ in range(2):
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n" + EMPTY_PAGE)
+            await peer.reader.readuntil(b"\r\n\r\n")
+
+    async with raw_server(twice) as host:
+        assert [(await send(host)).body for _ in range(2)] == [EMPTY_PAGE, EMPTY_PAGE]
+    assert len(peers) == 1
+
+
+async def test_a_kept_connection_that_the_server_closed_is_replaced(send):
+    """A kept connection that has meanwhile been closed is not used again."""
+
+    async def once(peer):
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n" + EMPTY_PAGE)
+
+    async with raw_server(once) as host:
+        for _ in range(3):
+            assert (await send(host)).body == EMPTY_PAGE
+            await asyncio.sleep(0.05)

@@ -1,0 +1,121 @@
+"""Early asking on real sockets: what is on the wire, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+
+import pytest
+
+from exporter.collector.paginator import MAX_IN_FLIGHT
+from exporter.core.jobs import Job
+from exporter.simulator.oss_xml import page
+from exporter.simulator.wire import Style
+from tests.rawserver import raw_server
+from tests.rig import rig, target_at
+
+pytestmark = pytest.mark.anyio
+
+PAGES = 9
+TOKEN = re.compile(rb"continuation-token=(\d+)")
+
+
+class Book:
+    """Pages whose ends are held back until the test lets them go."""
+
+    def __init__(self, *, first: bool = True, gzip: bool = False, lie: bytes = b"") -> None:
+        self.asked: list[int] = []
+        self.sent: list[int] = []
+        self.arrived = asyncio.Condition()
+        self.held = asyncio.Event()
+        self._style = Style(token_first=first)
+        self._gzip = gzip
+        self._lie = lie
+
+    def body(self, number: int) -> bytes:
+        """Page `number`, from 0; its description is long, so that its begin is not all of it."""
+        following = str(number + 1) if number + 1 < PAGES else None
+        told = page([Job(f"job-{number}", "Active", description="d" * 20_000)], following, self._style)
+        return told.replace(b"<ListJobsResult>", b"<ListJobsResult>" + self._lie, 1)
+
+    async def answer(self, peer) -> None:
+        found = TOKEN.search(peer.line)
+        number = int(found[1]) if found else 0
+        async with self.arrived:
+            self.asked.append(number)
+            self.arrived.notify_all()
+        whole = self.body(number)
+        pieces, headers = [whole[:5000], whole[5000:]], ""
+        if self._gzip:
+            packer = zlib.compressobj(wbits=31)
+            pieces = [
+                packer.compress(pieces[0]) + packer.flush(zlib.Z_SYNC_FLUSH),
+                packer.compress(pieces[1]) + packer.flush(),
+            ]
+            headers = "Content-Encoding: gzip\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {sum(map(len, pieces))}\r\n{headers}Connection: close\r\n\r\n"
+        await peer.send(head.encode() + pieces[0])
+        await self.held.wait()
+        await peer.send(pieces[1])
+        self.sent.append(number)
+
+    async def until(self, count: int) -> None:
+        """Wait for so many requests."""
+        async with self.arrived, asyncio.timeout(10):
+            await self.arrived.wait_for(lambda: len(self.asked) >= count)
+
+
+@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
+async def test_the_next_pages_are_asked_for_while_the_first_is_still_coming(gzip):
+    """With no page whole yet, four are asked for and no fifth; in the end each page was asked for once."""
+    book = Book(gzip=gzip)
+    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
+        listing = asyncio.create_task(parts.listing())
+        await book.until(MAX_IN_FLIGHT)
+        await asyncio.sleep(0.1)
+        assert (book.asked, book.sent) == ([0, 1, 2, 3], [])
+        book.held.set()
+        outcome = await listing
+        assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
+        assert (book.asked, outcome.pages) == ([*range(PAGES)], PAGES)
+        assert parts.counts() == (PAGES, 0, 0)
+
+
+async def test_a_token_behind_the_jobs_is_waited_for():
+    """Where the token comes late, pages are asked for one after the other."""
+    book = Book(first=False)
+    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
+        listing = asyncio.create_task(parts.listing())
+        await book.until(1)
+        await asyncio.sleep(0.1)
+        assert book.asked == [0]
+        book.held.set()
+        outcome = await listing
+        assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
+        assert (book.asked, book.sent) == ([*range(PAGES)], [*range(PAGES)])
+
+
+async def test_what_was_asked_for_in_vain_is_no_failure():
+    """The one request that a wrong guess has sent is counted as a request, and as nothing that failed."""
+    book = Book(lie=b"<!-- <NextToken>7</NextToken> -->")
+    book.held.set()
+    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
+        outcome = await parts.listing()
+        requests, failures, retries = parts.counts()
+    assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
+    assert outcome.error is None
+    assert {*book.asked} == {*range(PAGES)}
+    assert (requests, failures, retries) == (PAGES + 1, 0, 0)
+
+
+async def test_a_listing_that_runs_late_is_one_timeout():
+    """At the deadline one request has failed for it: those that were sent early on its behalf are not counted, too."""
+    book = Book()
+    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}", timeout=0.5)) as parts:
+        assert (await parts.failure()).reason == "timeout"
+        async with asyncio.timeout(10):
+            while parts.counts()[0] < MAX_IN_FLIGHT:  # noqa: ASYNC110 - the answer comes before all of them are ended
+                await asyncio.sleep(0.01)
+        assert parts.counts() == (MAX_IN_FLIGHT, 1, 0)
+        assert parts.failures() == {"timeout": 1}

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import ssl
+
+import httpx
+import pytest
+
+from exporter.client.transport import Transport
+from exporter.core.errors import REASONS, TransportError
+from exporter.core.interfaces import ConnectionSettings, Request
+
+pytestmark = pytest.mark.anyio
+
+REASON_OF = {
+    "ConnectTimeout": ("timeout", True),
+    "ReadTimeout": ("timeout", True),
+    "WriteTimeout": ("timeout", True),
+    "PoolTimeout": ("timeout", True),
+    "TimeoutException": ("timeout", True),
+    "ConnectError": ("connect", True),
+    "ReadError": ("connect", True),
+    "WriteError": ("connect", True),
+    "CloseError": ("connect", True),
+    "NetworkError": ("connect", True),
+    "ProxyError": ("connect", True),
+    "RemoteProtocolError": ("connect", True),
+    "ProtocolError": ("connect", True),
+    "TransportError": ("connect", True),
+}
+"""Reason, and whether another attempt may help; every other exception is a fault of the settings, or of ours."""
+
+CANARY = "https://a.example/?x-oss-security-token=CANARY"
+
+
+def subclasses(kind):
+    """`kind` and all below it."""
+    return {kind}.union(*(subclasses(below) for below in kind.__subclasses__()))
+
+
+def raised(kind):
+    """An instance of `kind`; those that take no text have their own."""
+    if kind is httpx.HTTPStatusError:
+        request = httpx.Request("GET", "http://127.0.0.1")
+        return kind(CANARY, request=request, response=httpx.Response(500, request=request))
+    return kind() if kind.__init__.__code__.co_argcount == 1 else kind(f"b'{CANARY}'")
+
+
+ALL = sorted(
+    subclasses(httpx.HTTPError) | subclasses(httpx.StreamError) | subclasses(httpx.InvalidURL), key=lambda k: k.__name__
+)
+
+
+async def sent(error):
+    """What `Transport.send` makes of `error`, raised by the client's lower layer."""
+
+    def fail(_request):
+        raise error
+
+    settings = ConnectionSettings()
+    async with Transport() as transport:
+        transport._clients[settings, True] = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        with pytest.raises(TransportError) as caught:
+            await transport.send(Request("ListJobs", "http", "127.0.0.1:1", "/"), settings, max_bytes=10)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+async def test_every_exception_of_the_client_has_a_reason(kind):
+    """Whatever httpx raises becomes a TransportError with one of the reasons and without the text of lower layers."""
+    error = await sent(raised(kind))
+    assert error.reason in REASONS
+    assert (error.reason, error.transient) == REASON_OF.get(kind.__name__, ("config", False))
+    assert "CANARY" not in str(error)
+    assert "127.0.0.1:1" in str(error)
+
+
+def test_the_table_of_exceptions_is_about_exceptions():
+    """Each name in the table above is an exception of httpx, and all of httpx's are tried."""
+    assert REASON_OF.keys() <= {kind.__name__ for kind in ALL}
+    public = {kind.__name__ for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert public - {kind.__name__ for kind in ALL} == {"CookieConflict"}  # only raised where cookies are read
+
+
+async def test_a_tls_error_is_found_below_any_exception():
+    """A TLS fault is told as one, whatever the layers above it made of it."""
+    error = httpx.ReadError("")
+    error.__context__ = OSError("in between")
+    error.__context__.__cause__ = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    assert (await sent(error)).reason == "tls"

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+
+import pytest
+import trustme
+
+from exporter.client.transport import Transport
+from exporter.core.errors import TransportError
+from exporter.core.interfaces import ConnectionSettings, Request
+from tests.rawserver import EMPTY_PAGE, Peer, free_port, raw_server
+
+pytestmark = pytest.mark.anyio
+
+HOST = "oss.invalid"
+"""No name server knows it, so only a proxy can be the way to it."""
+SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch):
+    """Whatever the environment of the tests says of proxies is not meant here."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def ca(tmp_path):
+    """An authority; `tmp_path / "ca.pem"` is its certificate."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return authority
+
+
+@pytest.fixture
+def https(ca):
+    """Serves an empty page over TLS as `name` and notes the heads of its requests in `seen`."""
+
+    def serving(seen, name=HOST):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert(name).configure_cert(context)
+        return noting(seen, tls=context)
+
+    return serving
+
+
+@pytest.fixture
+def requests():
+    """The heads that reached the service."""
+    return []
+
+
+@pytest.fixture
+def tunnels():
+    """The heads that reached the proxy."""
+    return []
+
+
+@pytest.fixture
+def wrong():
+    """The heads that reached whom they must not."""
+    return []
+
+
+def noting(seen, **options):
+    """A server, or a proxy for plain HTTP, that notes the heads of its requests in `seen`."""
+
+    async def handle(peer):
+        seen.append(peer.head)
+        await peer.answer()
+
+    return raw_server(handle, **options)
+
+
+def proxy(seen, backend, status="200 Connection established"):
+    """A proxy that leads every CONNECT to `backend`, and notes their heads in `seen`."""
+
+    async def copy(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def handle(peer):
+        seen.append(peer.head)
+        await peer.send(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        if status.startswith("200"):
+            reader, writer = await asyncio.open_connection(*backend.split(":"))
+            await asyncio.gather(copy(peer.reader, writer), copy(reader, peer.writer))
+
+    return raw_server(handle)
+
+
+async def test_proxy_url_is_the_way(https, send, tmp_path, tunnels, requests):
+    """With `proxy_url`, the service is reached through a tunnel; the proxy sees neither request nor keys."""
+    async with https(requests) as backend, proxy(tunnels, backend) as way:
+        answer = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=f"http://{way}")
+    assert answer.body == EMPTY_PAGE
+    assert [head.split(b"\r\n")[0] for head in tunnels] == [b"CONNECT oss.invalid:443 HTTP/1.1"]
+    assert b"canary" not in tunnels[0].lower()
+    assert b"\r\nhost: oss.invalid\r\n" in requests[0].lower()
+
+
+async def test_server_name_holds_behind_a_proxy(https, send, tmp_path, tunnels, requests):
+    """`tls.server_name` names the certificate that is asked for at the end of the tunnel too."""
+    async with https(requests, "store.example") as backend, proxy(tunnels, backend) as way:
+        connection = {"ca_file": str(tmp_path / "ca.pem"), "proxy_url": f"http://{way}"}
+        answer = await send(HOST, scheme="https", server_name="store.example", **connection)
+        with pytest.raises(TransportError) as caught:
+            await send(HOST, scheme="https", **connection)
+    assert answer.body == EMPTY_PAGE
+    assert caught.value.reason == "tls"
+    assert len(requests) == 1
+
+
+async def test_a_proxys_password_is_for_the_proxy_only(https, send, tmp_path, tunnels, requests):
+    """User and password of `proxy_url` go to the proxy, and not on to the service."""
+    async with https(requests) as backend, proxy(tunnels, backend) as way:
+        url = f"http://user:CANARY@{way}"
+        await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=url)
+    proof = base64.b64encode(b"user:CANARY").lower()
+    assert b"\r\nproxy-authorization: basic " + proof in tunnels[0].lower()
+    assert b"proxy-authorization" not in requests[0].lower()
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"])
+async def test_a_proxy_that_refuses_is_named(status, send):
+    """A proxy that opens no tunnel gives `connect` and points at `proxy_url`, without its password."""
+    async with proxy([], "", status) as way:
+        with pytest.raises(TransportError) as caught:
+            await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@{way}")
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+    assert str(caught.value) == "the proxy refused the way to oss.invalid; check proxy_url"
+
+
+async def test_a_proxy_that_is_not_there(send):
+    """A proxy that cannot be reached gives `connect`, without its password."""
+    with pytest.raises(TransportError, match="Connection refused") as caught:
+        await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@127.0.0.1:{free_port()}")
+    assert (caught.value.reason, caught.value.transient) == ("connect", True)
+    assert "CANARY" not in str(caught.value)
+
+
+async def test_plain_http_goes_through_a_proxy_too(send, requests):
+    """A request over plain HTTP is handed to the proxy with the whole URL, byte for byte."""
+    async with noting(requests) as way:
+        await send(HOST, query="batchJob&continuation-token=%2B%3A%2F", proxy_url=f"http://{way}")
+    assert requests[0].startswith(b"GET http://oss.invalid/?batchJob&continuation-token=%2B%3A%2F HTTP/1.1\r\n")
+
+
+async def test_the_environments_proxy_is_taken(https, send, tmp_path, monkeypatch, tunnels, requests):
+    """Without `proxy_url`, HTTPS_PROXY is the way."""
+    async with https(requests) as backend, proxy(tunnels, backend) as way:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{way}")
+        answer = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"))
+    assert (answer.status, len(tunnels), len(requests)) == (200, 1, 1)
+
+
+async def test_no_proxy_names_the_hosts_without_one(send, monkeypatch, tunnels):
+    """A host that NO_PROXY names is not asked through HTTPS_PROXY."""
+    async with proxy(tunnels, "") as way:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{way}")
+        monkeypatch.setenv("NO_PROXY", "oss.invalid")
+        with pytest.raises(TransportError, match=r"no connection to oss\.invalid") as caught:
+            await send(HOST, scheme="https")
+    assert (caught.value.reason, tunnels) == ("connect", [])
+
+
+async def test_proxy_url_is_stronger_than_the_environment(https, send, tmp_path, monkeypatch, tunnels, wrong, requests):
+    """Where both are set, `proxy_url` is the way, and NO_PROXY does not take it away."""
+    async with https(requests) as backend, proxy(tunnels, backend) as way, proxy(wrong, backend) as other:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{other}")
+        monkeypatch.setenv("NO_PROXY", HOST)
+        await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=f"http://{way}")
+    assert (len(tunnels), len(wrong), len(requests)) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypatch, requests, wrong):
+    """This machine's own addresses are asked directly, whatever the environment says."""
+    async with noting(requests) as host, noting(wrong) as way:
+        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://{way}")
+        request = Request("ListJobs", "http", host.replace("127.0.0.1", name), "/")
+        async with Transport() as transport:  # made now, as the environment is read when a connection is first needed
+            await transport.send(request, ConnectionSettings(), max_bytes=1000)
+    assert (len(requests), wrong) == (1, [])
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+async def test_a_redirect_is_not_followed(status, send, requests):
+    """A redirect is handed on as it is: no request, and so no key, reaches the host that it names."""
+    async with noting(requests) as other:
+
+        async def redirect(peer):
+            await peer.answer(b"", status, f"Location: http://{other}/?stolen")
+
+        async with raw_server(redirect) as host:
+            answer = await send(host)
+    assert (answer.status, requests) == (int(status[:3]), [])
+
+
+async def test_settings_have_connections_of_their_own(https, send, tmp_path, requests):
+    """A target that takes any certificate does not make the connection that a careful one uses."""
+    async with https(requests, "127.0.0.1") as host:
+        await send(host, scheme="https", insecure_skip_verify=True)
+        with pytest.raises(TransportError) as caught:
+            await send(host, scheme="https")
+        await send(host, scheme="https", ca_file=str(tmp_path / "ca.pem"))
+    assert caught.value.reason == "tls"
+    assert len(requests) == 2
+
+
+async def test_peers_are_not_kept_waiting(send):
+    """Many requests at once go over many connections."""
+    together = asyncio.Barrier(20)
+
+    async def meet(peer: Peer):
+        await together.wait()
+        await peer.answer()
+
+    async with raw_server(meet) as host, asyncio.timeout(10):
+        answers = await asyncio.gather(*(send(host) for _ in range(20)))
+    assert [answer.status for answer in answers] == [200] * 20

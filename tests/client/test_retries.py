@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from email.utils import formatdate
+
+import pytest
+
+from exporter.client.session import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
+from exporter.core.errors import ListingError, ServiceError
+from exporter.simulator import Fault
+from tests.rawserver import EMPTY_PAGE, raw_server
+from tests.rig import Rig, keys, rig, target_at
+
+pytestmark = pytest.mark.anyio
+
+TRANSIENT = {
+    "408": (Fault("error", status=408, code="RequestTimeout", times=2), "http_4xx"),
+    "429": (Fault("error", status=429, code="TooManyRequests", times=2), "throttled"),
+    "500": (Fault("error", status=500, code="InternalError", times=2), "http_5xx"),
+    "503": (Fault("error", status=503, code="ServiceUnavailable", times=2), "http_5xx"),
+    "503 of a limit": (Fault("error", status=503, code="QpsLimitExceeded", times=2), "throttled"),
+    "closed": (Fault("close", times=2), "connect"),
+    "reset": (Fault("reset", times=2), "connect"),
+    "cut": (Fault("cut", times=2), "connect"),
+}
+"""Faults that pass → the reason with which they are counted."""
+
+LASTING = {
+    "400": Fault("error", status=400, code="InvalidArgument"),
+    "403": Fault("error", status=403, code="AccessDenied"),
+    "403 of a key": Fault("error", status=403, code="SignatureDoesNotMatch"),
+    "404": Fault("error", status=404, code="NoSuchBucket"),
+    "redirect": Fault("redirect", url="http://127.0.0.1:1/"),
+    "too large": Fault("oversize", size=17 << 20),
+    "wrong encoding": Fault("bad_encoding"),
+}
+
+
+def waits(store):
+    """Seconds between the store's requests."""
+    return [after.time - before.time for before, after in itertools.pairwise(store.requests)]
+
+
+@pytest.mark.parametrize("name", TRANSIENT)
+async def test_what_may_pass_is_tried_again(name, store, store_url):
+    """Requests that failed for a fault that passes are sent again, and counted each; then the answer is there."""
+    fault, reason = TRANSIENT[name]
+    store.faults.add(fault)
+    async with rig(target_at(store_url)) as parts:
+        assert (await parts.call()).startswith(b"<?xml")
+    assert parts.counts() == (3, 2, 2)
+    assert parts.failures() == {reason: 2}
+    assert len(store.requests) == 3
+
+
+@pytest.mark.parametrize("name", LASTING)
+async def test_what_will_not_pass_is_not_tried_again(name, store, store_url):
+    """An answer that would be the same again ends the call after one request."""
+    store.faults.add(LASTING[name])
+    async with rig(target_at(store_url)) as parts:
+        with pytest.raises(ListingError) as caught:
+            await parts.call()
+    assert parts.counts() == (1, 1, 0)
+    assert parts.failures() == {caught.value.reason: 1}
+    assert len(store.requests) == 1
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+async def test_the_attempts_are_counted_from_the_first(retries, store, store_url):
+    """There are 1 + `retries` requests; the last one's error is told."""
+    store.faults.add(Fault("error", status=500, code="InternalError"))
+    async with rig(target_at(store_url, retries=retries)) as parts:
+        with pytest.raises(ServiceError, match="500 InternalError"):
+            await parts.call()
+    assert parts.counts() == (retries + 1, retries + 1, retries)
+    assert len(store.requests) == retries + 1
+
+
+async def test_pauses_double(store, store_url):
+    """Each pause is at least half of, and at most, the doubled time; no pause is longer than the bound."""
+    store.faults.add(Fault("error", status=500))
+    async with rig(target_at(store_url, retries=2)) as parts:
+        with pytest.raises(ServiceError):
+            await parts.call()
+    first, second = waits(store)
+    assert BACKOFF_SECONDS / 2 <= first < BACKOFF_SECONDS
+    assert BACKOFF_SECONDS <= second < 2 * BACKOFF_SECONDS
+    error = ListingError("", reason="connect", transient=True)
+    assert parts.caller._pause(9, error) == MAX_BACKOFF_SECONDS / 2
+    assert Rig((), jitter=lambda: 1.0).caller._pause(9, error) == MAX_BACKOFF_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"),
+    [
+        (("Retry-After: 1",), 1.0),
+        (("x-oss-qos-delay-time: 600",), 0.6),
+        (("x-oss-qos-delay-time: 700", "Retry-After: 0.3"), 0.7),
+    ],
+    ids=["seconds", "milliseconds", "the longer of both"],
+)
+async def test_the_service_says_how_long_to_wait(headers, least, store, store_url):
+    """What Retry-After or x-oss-qos-delay-time asks for is waited, never less."""
+    store.faults.add(Fault("error", status=503, code="QpsLimitExceeded", headers=headers, times=1))
+    async with rig(target_at(store_url)) as parts:
+        await parts.call()
+    assert least <= waits(store)[0] < least + 0.4
+
+
+async def test_the_service_says_until_when_to_wait():
+    """A date in Retry-After counts from the answer's own Date: the clock of this machine does not matter."""
+    times = []
+    long_ago = 1_700_000_000
+
+    async def busy(peer):
+        times.append(time.monotonic())
+        if len(times) > 1:
+            await peer.answer()
+        else:
+            dates = [f"Date: {formatdate(long_ago)}", f"Retry-After: {formatdate(long_ago + 1)}"]
+            await peer.answer(b"", "503 Busy", *dates)
+
+    async with raw_server(busy) as host, rig(target_at(f"http://{host}")) as parts:
+        assert await parts.call() == EMPTY_PAGE
+    assert 1.0 <= times[1] - times[0] < 1.4
+
+
+@pytest.mark.parametrize("header", ["Retry-After: 60", "x-oss-qos-delay-time: 60000"])
+async def test_a_wait_that_does_not_fit_ends_at_once(header, store, store_url):
+    """Where the wait would end behind the deadline, the service's error is told now, and not a timeout later."""
+    store.faults.add(Fault("error", status=503, code="QpsLimitExceeded", headers=(header,)))
+    async with rig(target_at(store_url)) as parts:
+        start = time.monotonic()
+        error = await parts.failure(5.0)
+    assert time.monotonic() - start < 1
+    assert error.reason == "throttled"
+    assert "503 QpsLimitExceeded" in str(error)
+    assert parts.counts() == (1, 1, 0)
+
+
+async def test_each_attempt_is_signed_anew(store, store_url):
+    """A retry carries the time at which it is sent, and so another signature."""
+    clock = itertools.count(int(time.time()))
+    store.faults.add(Fault("error", status=500, times=2))
+    async with rig(target_at(store_url), now=lambda: float(next(clock))) as parts:
+        await parts.call()
+    headers = [seen.head.headers for seen in store.requests]
+    assert len({one["x-oss-date"] for one in headers}) == 3
+    assert len({one["authorization"] for one in headers}) == 3
+    assert [seen.status for seen in store.requests] == [500, 500, 200]
+
+
+async def test_keys_are_asked_for_at_each_attempt(store, store_url):
+    """Keys that change while a call is tried again are used at the next attempt."""
+    handed = []
+
+    class Rotating:
+        name = "rotating"
+        expires = None
+
+        async def get(self, fetch):
+            handed.append(await good.credentials.get(fetch))
+            return handed[-1]
+
+    good = target_at(store_url)
+    store.faults.add(Fault("error", status=500, times=1))
+    async with rig(target_at(store_url, credentials=Rotating())) as parts:
+        await parts.call()
+    assert len(handed) == 2
+
+
+async def test_a_request_that_the_deadline_ends_is_counted(store, store_url):
+    """A request that is given up for the time counts as sent, and as failed with `timeout`."""
+    store.faults.add(Fault("delay", seconds=5))
+    async with rig(target_at(store_url)) as parts:
+        assert (await parts.failure(0.3)).reason == "timeout"
+        await asyncio.sleep(0)  # the request that was ended counts itself
+    assert parts.counts() == (1, 1, 0)
+    assert parts.failures() == {"timeout": 1}
+
+
+async def test_an_answer_that_cannot_be_read_is_counted(store, store_url):
+    """A page that is malformed counts as one failed request."""
+    store.faults.add(Fault("empty"))
+    async with rig(target_at(store_url)) as parts:
+        assert (await parts.failure()).reason == "malformed"
+    assert parts.counts() == (1, 1, 0)
+    assert parts.failures() == {"malformed": 1}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "sentence"),
+    [
+        (3600, "; this machine's clock is 3600 s ahead of the service's"),
+        (-3600, "; this machine's clock is 3600 s behind the service's"),
+    ],
+)
+async def test_a_wrong_clock_is_named(ahead, sentence, store, store_url):
+    """Where the service refuses the signature's time, the message says how far this machine's clock is off."""
+    now = int(time.time())
+    store.clock = lambda: now
+    async with rig(target_at(store_url), now=lambda: now + ahead) as parts:
+        error = await parts.failure()
+    assert isinstance(error, ServiceError)
+    assert (error.reason, error.code) == ("auth", "RequestTimeTooSkewed")
+    told = str(error).replace("3599 s", "3600 s").replace("3601 s", "3600 s")  # the server's Date is in seconds
+    assert told.endswith(sentence)
+
+
+async def test_a_right_clock_is_not_blamed(store, store_url):
+    """A refused signature with a clock that is right, or another error with a wrong one, says nothing of clocks."""
+    async with rig(target_at(store_url, credentials=keys(secret="wrong"))) as parts:
+        assert "clock" not in str(await parts.failure())
+    store.faults.add(Fault("error", status=400, code="InvalidArgument"))
+    async with rig(target_at(store_url), now=lambda: time.time() + 600) as parts:
+        assert "clock" not in str(await parts.failure())
+
+
+@pytest.mark.parametrize("date", [None, "yesterday", "Thu, 99 Nov 2023 99:99:99 GMT"])
+async def test_an_answer_without_a_date_blames_no_clock(date):
+    """An answer without a Date that can be read is told without a word on clocks."""
+
+    async def refuse(peer):
+        await peer.answer(
+            b"<Error><Code>InvalidAccessKeyId</Code></Error>", "403 No", *([f"Date: {date}"] if date else [])
+        )
+
+    async with raw_server(refuse) as host, rig(target_at(f"http://{host}"), now=lambda: 0.0) as parts:
+        error = await parts.failure()
+    assert error.reason == "auth"
+    assert "clock" not in str(error)

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.collector.selection import DROP_REASONS, Selection, select
+from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
+
+NOW = 1_000_000.0
+
+examples = settings(max_examples=100, deadline=None)
+statuses = st.sampled_from([*STATUSES, "Hibernating"])
+times = st.none() | st.integers(0, 1_000_000) | st.integers(0, 2)
+listings = st.lists(st.tuples(statuses, times, times), max_size=8).map(
+    lambda rows: [
+        Job(str(number), status, created=created, terminated=terminated)
+        for number, (status, created, terminated) in enumerate(rows)
+    ]
+)
+crowds = st.tuples(st.integers(0, 300), st.integers(1, 40), st.randoms(use_true_random=False)).map(
+    lambda crowd: [
+        Job(str(number), crowd[2].choice(STATUSES), created=crowd[2].choice((None, *range(crowd[1]))))
+        for number in range(crowd[0])
+    ]
+)
+"""Up to some hundred jobs, many of them created at the same time."""
+policies = st.fixed_dictionaries(
+    {
+        "statuses": st.frozensets(st.sampled_from(["Active", "Complete", "Failed", "Hibernating", "New"])),
+        "max_age": st.sampled_from([0.0, 1.0, 500_000.0, 2_000_000.0]),
+        "most": st.integers(0, 8),
+    }
+)
+ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "most": 10_000, "now": NOW}
+"""A policy that drops nothing."""
+
+
+@examples
+@given(listings, policies)
+def test_each_job_is_kept_or_dropped_for_one_reason(jobs, policy):
+    """Kept and dropped jobs add up to those listed, and every reason has a number, 0 included."""
+    selection = select(jobs, **policy, now=NOW)
+    assert len(selection.jobs) + sum(selection.dropped.values()) == len(jobs)
+    assert tuple(selection.dropped) == DROP_REASONS
+    assert min(selection.dropped.values()) >= 0
+
+
+@examples
+@given(listings, policies)
+def test_counts_are_of_all_jobs(jobs, policy):
+    """The jobs per status are counted before any filter: each documented status, 0 included, then unknown ones."""
+    counts = select(jobs, **policy, now=NOW).counts
+    assert tuple(counts)[: len(STATUSES)] == STATUSES
+    assert {status: number for status, number in counts.items() if number} == Counter(job.status for job in jobs)
+    assert type(counts) is dict
+
+
+@examples
+@given(listings, policies)
+def test_the_order_of_the_listing_is_kept(jobs, policy):
+    """What is kept stands in the order in which it was listed, and unchanged."""
+    kept = select(jobs, **policy, now=NOW).jobs
+    assert list(kept) == [job for job in jobs if job in kept]
+
+
+@examples
+@given(listings | crowds, policies, st.randoms(use_true_random=False))
+def test_the_choice_does_not_depend_on_the_order(jobs, policy, random):
+    """Pages that come in another order from scrape to scrape keep the same jobs, so that no series comes and goes."""
+    shuffled = list(jobs)
+    random.shuffle(shuffled)
+    one, other = select(jobs, **policy, now=NOW), select(shuffled, **policy, now=NOW)
+    assert set(one.jobs) == set(other.jobs)
+    assert (one.counts, one.dropped) == (other.counts, other.dropped)
+
+
+@examples
+@given(listings, policies)
+def test_what_was_kept_is_kept_again(jobs, policy):
+    """Selecting from what was selected changes nothing."""
+    kept = select(jobs, **policy, now=NOW).jobs
+    again = select(kept, **policy, now=NOW)
+    assert again.jobs == kept
+    assert set(again.dropped.values()) == {0}
+
+
+@examples
+@given(listings, policies)
+def test_filters_leave_only_what_they_allow(jobs, policy):
+    """A job stays exactly where its status is allowed and it did not end too long ago, as far as `most` goes."""
+    selection = select(jobs, **policy, now=NOW)
+
+    def allowed(job: Job) -> bool:
+        ended = job.created if job.terminated is None else job.terminated
+        old = policy["max_age"] and job.status in TERMINAL_STATUSES and ended is not None
+        recent = not (old and ended < NOW - policy["max_age"])
+        return recent and (not policy["statuses"] or job.status in policy["statuses"])
+
+    fit = [job for job in jobs if allowed(job)]
+    assert set(selection.jobs) <= set(fit)
+    assert len(selection.jobs) == min(len(fit), policy["most"])
+    assert selection.dropped["max"] == max(0, len(fit) - policy["most"])
+
+
+def first(jobs, most):
+    """The choice as its rule reads: unfinished, then newest, then by id; the order of the listing is kept."""
+
+    def rank(job: Job) -> tuple[bool, float, str]:
+        return job.status in TERMINAL_STATUSES, -(job.created or 0), job.id
+
+    stay = {job.id for job in sorted(jobs, key=rank)[:most]}
+    return tuple(job for job in jobs if job.id in stay)
+
+
+@examples
+@given(listings | crowds, st.integers(0, 300))
+def test_unfinished_jobs_come_first_then_the_newest(jobs, most):
+    """Of too many jobs those stay that ranking them all would put first, a job without a time of creation last."""
+    assert select(jobs, **ANY | {"most": most}).jobs == first(jobs, most)
+
+
+@examples
+@given(crowds, st.integers(0, 100), st.lists(st.sampled_from(STATUSES), max_size=20))
+def test_newer_jobs_bring_no_old_one_back(jobs, most, newer):
+    """When jobs are only added that are newer than all others, none that was left out comes back."""
+    before = set(select(jobs, **ANY | {"most": most}).jobs)
+    added = [Job(f"new {number}", status, created=1000 + number) for number, status in enumerate(newer)]
+    after = set(select([*added, *jobs], **ANY | {"most": most}).jobs)
+    assert after <= before | set(added)
+
+
+@examples
+@given(crowds, st.integers(0, 100), st.integers(0, 20))
+def test_only_the_end_of_an_older_job_makes_room(jobs, most, ending):
+    """When jobs end, as many come back as leave; where the unfinished fit, only such leave, and for newer ones."""
+    unfinished = [job.id for job in jobs if job.status not in TERMINAL_STATUSES][:ending]
+    later = [job._replace(status="Complete") if job.id in unfinished else job for job in jobs]
+    before = {job.id: job for job in select(jobs, **ANY | {"most": most}).jobs}
+    after = {job.id: job for job in select(later, **ANY | {"most": most}).jobs}
+    left = [before[job_id].created or 0 for job_id in before.keys() - after.keys()]
+    back = [after[job_id].created or 0 for job_id in after.keys() - before.keys()]
+    assert len(back) == len(left)
+    if most >= sum(job.status not in TERMINAL_STATUSES for job in jobs):
+        assert max(left, default=0) <= min(back, default=1000)
+        assert before.keys() - after.keys() <= set(unfinished)
+
+
+@pytest.mark.parametrize(
+    ("job", "kept"),
+    [
+        (Job("a", "Complete", created=1, terminated=900), True),
+        (Job("a", "Complete", created=1, terminated=899), False),
+        (Job("a", "Failed", created=1, terminated=899), False),
+        (Job("a", "Cancelled", created=1, terminated=899), False),
+        (Job("a", "Complete", created=899), False),
+        (Job("a", "Complete", created=900), True),
+        (Job("a", "Complete"), True),
+        (Job("a", "Active", created=1), True),
+        (Job("a", "Failing", created=1, terminated=1), True),
+        (Job("a", "Hibernating", created=1, terminated=1), True),
+    ],
+)
+def test_only_finished_jobs_grow_old(job, kept):
+    """A job is too old when it is finished and ended, or where that is not told was created, before the bound."""
+    selection = select([job], **ANY | {"max_age": 100.0, "now": 1000.0})
+    assert selection == Selection(
+        jobs=(job,) if kept else (),
+        counts=dict.fromkeys(STATUSES, 0) | {job.status: 1},
+        dropped={"max_age": int(not kept), "statuses": 0, "max": 0},
+    )
+
+
+def test_a_job_is_dropped_for_the_first_reason_that_holds():
+    """A job that is too old and of another status counts as too old; one of another status does not fill `most`."""
+    jobs = [Job("old", "Failed", created=1), Job("new", "New", created=2), Job("a", "Active"), Job("b", "Active")]
+    selection = select(jobs, statuses={"Active"}, max_age=10.0, most=1, now=1000.0)
+    assert selection.dropped == {"max_age": 1, "statuses": 1, "max": 1}
+    assert selection.jobs == (jobs[2],)
+
+
+def test_no_policy_keeps_all():
+    """Without a filter or a bound that bites, the jobs are those listed; without jobs, all counts are 0."""
+    jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
+    assert select(jobs, **ANY).jobs == tuple(jobs)
+    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import platform
+
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter import config
+from exporter.core.errors import REASONS
+from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, SelfMetrics
+
+API = {
+    "batchops_api_requests_total",
+    "batchops_api_request_failures_total",
+    "batchops_api_request_retries_total",
+    "batchops_api_request_duration_seconds",
+}
+OWN = {
+    "batchops_exporter_build_info",
+    "batchops_exporter_config_last_reload_successful",
+    "batchops_exporter_config_last_reload_success_timestamp_seconds",
+    "batchops_exporter_scrapes_in_flight",
+}
+CONFIG = b"""
+accounts:
+  - provider: oss
+    account: prod
+    regions: [cn-hangzhou, ap-southeast-1]
+    credentials: {source: static, access_key_id: key, access_key_secret: secret}
+"""
+"""Two targets."""
+
+
+@pytest.fixture
+def targets():
+    return config.parse(CONFIG, file="config.yaml", environment={}).targets
+
+
+def names(own):
+    """The families as text 0.0.4 names them."""
+    lines = own.render(openmetrics=False).decode().splitlines()
+    return {line.split(" ")[2] for line in lines if line.startswith("# TYPE ")}
+
+
+def values(own):
+    """Each sample's value, by its name and labels."""
+    families = parse_text(own.render(openmetrics=False).decode())
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
+
+
+def of(target, **more):
+    """The labels of `target` with `more`, as in the keys of `values`."""
+    labels = {"provider": target.provider, "account": target.account, "region": target.region, **more}
+    return sorted(labels.items())
+
+
+@pytest.fixture
+def own(targets):
+    own = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
+    own.show_from_zero(targets)
+    return own
+
+
+def test_every_promised_family_is_there():
+    """With `process` the page has the families of the API requests, the exporter, the process and Python."""
+    found = names(SelfMetrics(version="1.2.3", revision="abcdef0"))
+    assert found >= API | OWN | {"process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"}
+    assert "python_gc_collections_total" in found
+    assert {name.partition("_")[0] for name in found} == {"batchops", "process", "python"}
+
+
+def test_without_process_only_the_api_requests_are_told():
+    """`process=False` leaves out all that is about the exporter itself, and the calls that set it do no harm."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
+    own.config_loaded(1.0)
+    with own.in_flight.track_inprogress():
+        assert names(own) == API
+
+
+def test_counters_begin_at_zero(own, targets):
+    """Each target has each counter, for each operation and reason, at 0 before the first request."""
+    expected = set()
+    for target in targets:
+        expected.add(("batchops_api_requests_total", *of(target, operation="ListJobs")))
+        expected.add(("batchops_api_request_retries_total", *of(target, operation="ListJobs")))
+        for reason in REASONS:
+            labels = of(target, operation="ListJobs", reason=reason)
+            expected.add(("batchops_api_request_failures_total", *labels))
+    shown = values(own)
+    counters = {key for key in shown if key[0].endswith("_total")}
+    assert counters == expected
+    assert set(shown.values()) == {0}
+
+
+def test_the_histogram_has_a_series_for_each_provider_and_operation(own):
+    """The histogram knows no target; it has every bucket, and a last one without bound, from the start."""
+    labels = (("operation", "ListJobs"), ("provider", "oss"))
+    name = "batchops_api_request_duration_seconds"
+    buckets = [dict(key[1:])["le"] for key in values(own) if key[0] == f"{name}_bucket"]
+    assert [float(bound) for bound in buckets] == [*REQUEST_BUCKETS, float("inf")]
+    assert {key for key in values(own) if key[0] in (f"{name}_sum", f"{name}_count")} == {
+        (f"{name}_sum", *labels),
+        (f"{name}_count", *labels),
+    }
+
+
+def test_events_count_for_their_target_alone(own, targets):
+    """A request, a failure and a retry each raise their own counter of their target by 1, and nothing else."""
+    before = values(own)
+    own.requested(targets[0], "ListJobs", 0.3)
+    own.failed(targets[0], "ListJobs", "throttled")
+    own.retried(targets[1], "ListJobs")
+    after = values(own)
+    histogram = "batchops_api_request_duration_seconds"
+    changed = {key: value for key, value in after.items() if value != before[key] and not key[0].startswith(histogram)}
+    assert changed == {
+        ("batchops_api_requests_total", *of(targets[0], operation="ListJobs")): 1,
+        ("batchops_api_request_failures_total", *of(targets[0], operation="ListJobs", reason="throttled")): 1,
+        ("batchops_api_request_retries_total", *of(targets[1], operation="ListJobs")): 1,
+    }
+    labels = (("operation", "ListJobs"), ("provider", "oss"))
+    assert after[(f"{histogram}_sum", *labels)] == pytest.approx(0.3)
+    assert after[(f"{histogram}_bucket", ("le", "0.25"), *labels)] == 0
+    assert after[(f"{histogram}_bucket", ("le", "0.5"), *labels)] == 1
+
+
+def test_build_and_configuration_are_told():
+    """Version, revision and Python's version are labels; a loaded configuration sets its success and its time."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0")
+    own.config_loaded(1760000000.25)
+    shown = values(own)
+    build = [("pythonversion", platform.python_version()), ("revision", "abcdef0"), ("version", "1.2.3")]
+    assert shown[("batchops_exporter_build_info", *build)] == 1
+    assert shown[("batchops_exporter_config_last_reload_successful",)] == 1
+    assert shown[("batchops_exporter_config_last_reload_success_timestamp_seconds",)] == 1760000000.25
+
+
+def test_scrapes_in_flight_are_counted():
+    """The gauge counts a scrape while it is answered, and no longer."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0")
+    with own.in_flight.track_inprogress():
+        assert values(own)[("batchops_exporter_scrapes_in_flight",)] == 1
+    assert values(own)[("batchops_exporter_scrapes_in_flight",)] == 0
+
+
+def test_nothing_is_shared(own, targets):
+    """The global registry learns nothing, and a second instance does not count what the first one does."""
+    other = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
+    other.show_from_zero(targets)
+    own.requested(targets[0], "ListJobs", 0.3)
+    assert set(values(other).values()) == {0}
+    assert not [family.name for family in REGISTRY.collect() if family.name.startswith("batchops_")]
+
+
+@pytest.mark.parametrize("process", [True, False])
+def test_openmetrics_tells_the_same(targets, process):
+    """OpenMetrics has the same families as the plain text, and is whole once its end mark is put after it."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0", process=process)
+    own.show_from_zero(targets)
+    body = own.render(openmetrics=True)
+    assert OPENMETRICS_END not in body
+    plain = [family.name for family in parse_text(own.render(openmetrics=False).decode())]
+    assert [family.name for family in parse_openmetrics((body + OPENMETRICS_END).decode())] == plain
+
+
+@pytest.mark.parametrize("openmetrics", [True, False])
+def test_no_created_series(targets, openmetrics):
+    """No counter or histogram brings a `_created` series."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0")
+    own.show_from_zero(targets)
+    own.requested(targets[0], "ListJobs", 0.3)
+    assert b"_created" not in own.render(openmetrics=openmetrics)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from exporter.exposition import families, keptpieces
+from exporter.exposition.gzip_pieces import Packed, pack
+from exporter.simulator import Store, World, create_app, make_jobs
+from exporter.web.app import Settings
+from tests.rig import Rig, parse, target_at, value
+from tests.serving import serve
+
+SCRAPERS = 50
+PATIENCE = 20.0
+"""Seconds."""
+
+
+class Held:
+    """A store that answers nothing until it is let go, an exporter of it, and a client."""
+
+    def __init__(self, opened, jobs):
+        self.go = threading.Event()
+        self.store = Store(World.fixed(make_jobs(jobs, now=1_750_000_000)))
+        answer = create_app(self.store)
+
+        async def hold(scope, receive, send):
+            if scope["type"] == "http":
+                await asyncio.to_thread(self.go.wait, PATIENCE)
+            await answer(scope, receive, send)
+
+        rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),))
+        self.in_flight = rig.metrics.in_flight._value.get
+        self.url = opened(serve(rig.app(Settings(max_requests=0))))
+        limits = httpx.Limits(max_connections=None)
+        self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
+
+    def until_in_flight(self, scrapes):
+        """Wait until so many scrapes are being answered."""
+        end = time.monotonic() + PATIENCE
+        while self.in_flight() != scrapes:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    def get(self, encoding):
+        """The body of a scrape, as it is sent."""
+        with self.client.stream("GET", "/metrics", headers={"accept-encoding": encoding}) as answer:
+            return b"".join(answer.iter_raw())
+
+
+@pytest.fixture
+def held():
+    with contextlib.ExitStack() as stack:
+        yield Held(stack.enter_context, jobs=1500)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Counts the renderings of listings, and the answers that were put together."""
+    counted = {"arrange": 0, "assemble": 0}
+
+    def count(name):
+        real = getattr(families, name)
+
+        def spy(*args):
+            counted[name] += 1
+            return real(*args)
+
+        monkeypatch.setattr(families, name, spy)
+
+    for name in counted:
+        count(name)
+    return counted
+
+
+@pytest.mark.parametrize("encodings", [["identity"], ["gzip"], ["identity", "gzip"]])
+def test_scrapes_at_the_same_time_cost_one(held, calls, encodings):
+    """50 scrapes of a slow target cost its requests once, and one rendering and one answer for each encoding."""
+    with ThreadPoolExecutor(SCRAPERS) as threads:
+        scrapes = [threads.submit(held.get, encodings[number % len(encodings)]) for number in range(SCRAPERS)]
+        held.until_in_flight(SCRAPERS)
+        held.go.set()
+        bodies = [scrape.result() for scrape in scrapes]
+    assert len(held.store.requests) == 2
+    assert calls == {"arrange": len(encodings), "assemble": len(encodings)}
+    assert len(set(bodies)) == len(encodings)
+    for body, encoding in zip(bodies, encodings, strict=False):
+        text = (gzip.decompress(body) if encoding == "gzip" else body).decode()
+        assert text.count("\nbatchops_job_info{") == 1500
+        assert value(parse(text), "batchops_up") == 1
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_who_hangs_up_takes_nothing_from_others(held, encoding):
+    """Where the first to ask and others leave before the answer is there, the rest have theirs whole."""
+    address = urlsplit(held.url)
+    request = f"GET /metrics HTTP/1.1\r\nHost: {address.netloc}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+    leaving = []
+    for number in range(3):
+        leaving.append(socket.create_connection((address.hostname, address.port)))
+        leaving[-1].sendall(request)
+        held.until_in_flight(number + 1)
+    with ThreadPoolExecutor(3) as threads:
+        scrapes = [threads.submit(held.get, encoding) for _ in range(3)]
+        held.until_in_flight(6)
+        for connection in leaving:
+            connection.close()
+        held.go.set()
+        bodies = [scrape.result() for scrape in scrapes]
+    assert len(set(bodies)) == 1
+    text = gzip.decompress(bodies[0]) if encoding == "gzip" else bodies[0]
+    assert text.count(b"\nbatchops_job_info{") == 1500
+    held.until_in_flight(0)
+
+
+def test_a_scrape_that_finds_nothing_new_packs_nothing(held, monkeypatch):
+    """Of a target whose pages are what they were, no lines of jobs are rendered and packed a second time."""
+    packed: list[Packed] = []
+
+    def spy(text):
+        piece = pack(text)
+        packed.extend([piece] if isinstance(piece, Packed) else [])
+        return piece
+
+    monkeypatch.setattr(keptpieces, "pack", spy)
+    held.go.set()
+    first = gzip.decompress(held.get("gzip"))
+    assert packed
+    packed.clear()
+    second = gzip.decompress(held.get("gzip"))
+    assert not packed
+    jobs = [[line for line in text.splitlines() if line.startswith(b"batchops_job_")] for text in (first, second)]
+    assert jobs[0] == jobs[1]
