@@ -15,7 +15,7 @@ from bench.measure import Contest, in_turns, worked
 from bench.pages import jobs as make_jobs
 from bench.pages import pages
 from exporter.collector.selection import select
-from exporter.core.jobs import Listing
+from exporter.core.snapshot import Snapshot
 from exporter.exposition import families
 from exporter.providers.oss import Oss
 from tests.exposition import oracle
@@ -44,7 +44,7 @@ def render(jobs: int) -> Iterator[Contest]:
     """A listing as text: `generate_latest` of families that are made already, against our renderer of the jobs."""
     chosen = select(make_jobs(jobs), statuses=(), max_age=0.0, most=jobs, now=0.0)
     (region,) = programs.regions(1)
-    listing = Listing(
+    listing = Snapshot(
         provider=programs.PROVIDER,
         account=programs.ACCOUNT,
         region=region,

@@ -20,7 +20,9 @@ from prometheus_client.registry import Collector
 
 from bench.programs import ACCOUNT, KEY_ID, KEY_SECRET, PROVIDER, regions
 from exporter.collector.selection import DROP_REASONS
-from exporter.core.jobs import STATUSES, Credentials, Job, JobPage, Listing, Secret
+from exporter.core.jobs import STATUSES, Job, JobPage
+from exporter.core.secrets import Credentials, Secret
+from exporter.core.snapshot import Snapshot
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from tests.exposition import oracle
@@ -75,13 +77,13 @@ class Naive(Collector):
         yield from oracle.families(listings)
 
 
-def _listing(api: Oss, client: httpx.Client) -> Listing:
+def _listing(api: Oss, client: httpx.Client) -> Snapshot:
     start = time.monotonic()
     jobs: list[Job] = []
     pages = 0
     token = None
     while pages == 0 or token is not None:
-        request = api.sign(api.list_jobs(token), _CREDENTIALS, time.time())
+        request = api.sign(api.list_request(token), _CREDENTIALS, time.time())
         response = client.get(request.url, headers=dict(request.headers))
         response.raise_for_status()
         page = parse(response.content)
@@ -89,7 +91,7 @@ def _listing(api: Oss, client: httpx.Client) -> Listing:
         token = page.next_token
         pages += 1
     counts = Counter(job.status for job in jobs)
-    return Listing(
+    return Snapshot(
         provider=PROVIDER,
         account=ACCOUNT,
         region=api.region,

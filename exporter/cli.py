@@ -19,7 +19,7 @@ import yaml
 from exporter import __version__, config, logs, options, simulator
 from exporter.client.session import Caller
 from exporter.client.transport import Transport
-from exporter.collector.collector import Scraper
+from exporter.collector.collector import Collector
 from exporter.core.errors import ConfigError, ExporterError
 from exporter.core.workers import WaitingThreads
 from exporter.exposition.self_metrics import SelfMetrics
@@ -177,7 +177,7 @@ async def _answer(
 ) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     async with Transport() as transport:
-        scraper = Scraper(found.targets, Caller(transport, selfmetrics), selfmetrics)
+        scraper = Collector(found.targets, Caller(transport, selfmetrics), selfmetrics)
         await server.serve(create_app(scraper, selfmetrics, settings), sockets, before_end=scraper.give_up)
 
 

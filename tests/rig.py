@@ -12,11 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.client.session import Caller
 from exporter.client.transport import Transport
-from exporter.collector.collector import Scraper
+from exporter.collector.collector import Collector
 from exporter.core.deadline import Deadline
 from exporter.core.errors import TransportError
-from exporter.core.interfaces import ConnectionSettings, Request, Target
-from exporter.core.jobs import Secret
+from exporter.core.http import ConnectionSettings, Request
+from exporter.core.secrets import Secret
+from exporter.core.target import Target
 from exporter.credentials.static import Static
 from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers.endpoint import Endpoint
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from exporter.core.errors import ListingError
-    from exporter.core.interfaces import CredentialSource, JobApi
-    from exporter.core.jobs import Listing
+    from exporter.core.errors import ScrapeError
+    from exporter.core.interfaces import CredentialSource, Provider
+    from exporter.core.snapshot import Snapshot
     from exporter.simulator.wire import Head
 
 KEY_ID = Store.access_key_id
@@ -51,13 +52,13 @@ def target_at(
     *,
     region: str = "cn-hangzhou",
     page_size: int = 1000,
-    api: JobApi | None = None,
+    provider: Provider | None = None,
     **settings: Any,
 ) -> Target:
     """A target at the base URL `url`. `settings` are fields of `Target`; no limit on requests unless they say so."""
     scheme, _, host = url.partition("://")
     settings = {"requests_per_second": 0.0, "credentials": keys(), **settings}
-    return Target("oss", account, region, api or Oss(Endpoint(scheme, host), region, page_size), **settings)
+    return Target("oss", account, region, provider or Oss(Endpoint(scheme, host), region, page_size), **settings)
 
 
 def vendors_authorization(store: Store, head: Head) -> str:
@@ -102,28 +103,28 @@ class Rig:
     transport: Transport = field(init=False, default_factory=Transport)
     metrics: SelfMetrics = field(init=False)
     caller: Caller = field(init=False)
-    scraper: Scraper = field(init=False)
+    scraper: Collector = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = SelfMetrics(version="1.2.3", revision="abc")
         self.metrics.show_from_zero(self.targets)
         self.caller = Caller(self.transport, self.metrics, self.now, self.jitter)
-        self.scraper = Scraper(self.targets, self.caller, self.metrics)
+        self.scraper = Collector(self.targets, self.caller, self.metrics)
 
-    async def listing(self, allowed: float | None = None) -> Listing:
+    async def listing(self, allowed: float | None = None) -> Snapshot:
         """A scrape of the first target."""
         (listing,) = await self.scrape(allowed, self.targets[0])
         return listing
 
-    async def scrape(self, allowed: float | None = None, *targets: Target) -> list[Listing]:
+    async def scrape(self, allowed: float | None = None, *targets: Target) -> list[Snapshot]:
         """A listing of each of `targets`; without any, of all."""
 
-        async def itself(listing: Listing) -> Listing:
+        async def itself(listing: Snapshot) -> Snapshot:
             return listing
 
         return await self.scraper.scrape([target.name for target in targets or self.targets], allowed, itself)
 
-    async def failure(self, allowed: float | None = None) -> ListingError:
+    async def failure(self, allowed: float | None = None) -> ScrapeError:
         """The error of a scrape of the first target, which must fail and leave no trace of jobs."""
         listing = await self.listing(allowed)
         assert listing.error is not None
@@ -132,7 +133,7 @@ class Rig:
 
     async def call(self, seconds: float = 10.0) -> bytes:
         """One call of the first target: its first page."""
-        request = self.targets[0].api.list_jobs(None)
+        request = self.targets[0].provider.list_request(None)
         return await self.caller.call(self.targets[0], request, Deadline(time.monotonic() + seconds))
 
     def counts(self) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimiter:
     """At most `rate` turns a second on average, a second's worth of them at once; 0: as many as are asked for."""
 
     rate: float

@@ -11,15 +11,17 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exporter.client.rate_limit import Pace
-from exporter.core.errors import ListingError, ServiceError
+from exporter.client.rate_limit import RateLimiter
+from exporter.core.errors import ScrapeError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.client.transport import Transport
     from exporter.core.deadline import Deadline
-    from exporter.core.interfaces import Observer, Onlooker, Request, Response, Target
+    from exporter.core.http import Request, Response
+    from exporter.core.interfaces import Observer, Onlooker
+    from exporter.core.target import Target
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 """Of an answer, after decompression; a page of 1000 jobs is below 1 MiB."""
@@ -45,7 +47,7 @@ class Caller:
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     """From 0 to 1: spreads the retries of many exporters."""
-    _paces: dict[tuple[str, str, float], Pace] = field(default_factory=dict, init=False, repr=False)
+    _paces: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
     """Of each account: its regions share one, but those that the configuration gives another rate."""
 
     async def call(
@@ -53,13 +55,13 @@ class Caller:
     ) -> bytes:
         """The body of the answer to `request`, signed anew at each attempt; `onlooker` sees it come in each time.
 
-        Raises ListingError: the last one, where the retries are used up or none fits before `deadline`.
+        Raises ScrapeError: the last one, where the retries are used up or none fits before `deadline`.
         """
         attempt = 0
         while True:
             try:
                 return await self._attempt(target, request, onlooker)
-            except ListingError as error:
+            except ScrapeError as error:
                 pause = self._pause(attempt, error)
                 late = pause >= deadline.remaining(time.monotonic())
                 if not error.transient or late or attempt == target.retries:
@@ -69,7 +71,7 @@ class Caller:
             await asyncio.sleep(pause)
             self.observer.retried(target, request.operation)
 
-    def _pause(self, attempt: int, error: ListingError) -> float:
+    def _pause(self, attempt: int, error: ScrapeError) -> float:
         """Seconds to wait after `attempt` (from 0): what the service asks for, or our own doubling, jittered time."""
         asked = error.retry_after if isinstance(error, ServiceError) else None
         own = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * float(2**attempt))
@@ -77,7 +79,7 @@ class Caller:
 
     async def _attempt(self, target: Target, request: Request, onlooker: Onlooker | None) -> bytes:
         rate = target.requests_per_second
-        pace = self._paces.setdefault((target.provider, target.account, rate), Pace(rate))
+        pace = self._paces.setdefault((target.provider_name, target.account, rate), RateLimiter(rate))
         try:
             await asyncio.sleep(pace.wait(time.monotonic()))
         except asyncio.CancelledError:
@@ -85,15 +87,15 @@ class Caller:
             raise
         fetch = partial(self.transport.fetch, proxy_url=target.connection.proxy_url)
         credentials = await target.credentials.get(fetch)
-        signed = target.api.sign(request, credentials, self.now())
+        signed = target.provider.sign(request, credentials, self.now())
         start = time.monotonic()
         try:
             response = await self.transport.send(signed, target.connection, max_bytes=MAX_PAGE_BYTES, onlooker=onlooker)
             if response.status != 200:  # noqa: PLR2004 - the only documented success
-                error = target.api.error(response, request.operation)
+                error = target.provider.error(response, request.operation)
                 error.message += self._skew(error, response)
                 raise error
-        except ListingError as error:
+        except ScrapeError as error:
             self.observer.failed(target, request.operation, error.reason)
             raise
         except asyncio.CancelledError:

@@ -13,8 +13,7 @@ import httpx
 
 from exporter import __version__
 from exporter.core.errors import MalformedResponse, TransportError
-from exporter.core.interfaces import ConnectionSettings, Request, Response
-from exporter.providers.endpoint import is_loopback
+from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.collector.job_details import Described, Reasons, describe
+from exporter.collector.job_details import DetailCache, JobDetails, describe
 from exporter.collector.paginator import Ahead, Pages, list_jobs
 from exporter.collector.selection import select
 from exporter.core.deadline import Deadline
-from exporter.core.errors import ListingError, MalformedResponse, TransportError
-from exporter.core.jobs import Listing
+from exporter.core.errors import MalformedResponse, ScrapeError, TransportError
+from exporter.core.snapshot import Snapshot
 from exporter.core.workers import reading
 from exporter.providers.keeping import KeptPages, Room
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from exporter.client.session import Caller
     from exporter.collector.selection import Selection
-    from exporter.core.interfaces import Observer, Onlooker, Request, Target
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Observer, Onlooker
     from exporter.core.jobs import Job, JobDetail, JobPage
+    from exporter.core.target import Target
 
 DESCRIBE_SHARE: Final = 0.5
 """Of the time that is left when a listing is complete: what DescribeJob may take. The rest is for the answer."""
@@ -39,7 +41,7 @@ Parsed = TypeVar("Parsed")
 log = logging.getLogger(__name__)
 
 
-class Scraper:
+class Collector:
     """Lists targets. `now` gives Unix seconds: for the age of jobs and the time of a listing."""
 
     def __init__(
@@ -53,7 +55,7 @@ class Scraper:
         """The targets, as `/probe?target=` takes them."""
         return list(self._watches)
 
-    def last(self, name: str) -> Listing | None:
+    def last(self, name: str) -> Snapshot | None:
         """The outcome of the target's last listing, for people; None before the first one."""
         return self._watches[name].last
 
@@ -63,7 +65,7 @@ class Scraper:
             watch.give_up()
 
     async def scrape(
-        self, names: Iterable[str], allowed: float | None, then: Callable[[Listing], Awaitable[Made]]
+        self, names: Iterable[str], allowed: float | None, then: Callable[[Snapshot], Awaitable[Made]]
     ) -> list[Made]:
         """What `then` makes of a listing of each named target, as soon as it is there.
 
@@ -93,7 +95,7 @@ class Flight:
     kept: KeptPages
     soonest: float = float("inf")
     """When the first of those who wait gives up."""
-    task: asyncio.Task[Listing] = field(init=False)
+    task: asyncio.Task[Snapshot] = field(init=False)
     pages: Pages = field(default_factory=Pages)
     waiting: int = 0
 
@@ -104,7 +106,7 @@ class Watch:
     def __init__(
         self, target: Target, caller: Caller, observer: Observer, now: Callable[[], float], common: Common
     ) -> None:
-        self.last: Listing | None = None
+        self.last: Snapshot | None = None
         self._target = target
         self._caller = caller
         self._observer = observer
@@ -113,22 +115,22 @@ class Watch:
         self._flight: Flight | None = None
         self._kept: KeptPages | None = None
         """The pages of the last complete listing."""
-        self._newest: Listing | None = None
+        self._newest: Snapshot | None = None
         """The outcome of the last flight, good or not, where `min_interval` asks to keep it."""
         self._newest_at = 0.0
-        self._good: Listing | None = None
+        self._good: Snapshot | None = None
         """The last complete listing, where `serve_stale_for` asks to keep it."""
         self._good_at = 0.0
-        self._stale: tuple[Listing, Listing] | None = None
+        self._stale: tuple[Snapshot, Snapshot] | None = None
         """A failed listing, and itself with the jobs of the last good one: one object, so that it is rendered once."""
         self._last_success: float | None = None
-        self._reasons = Reasons()
+        self._reasons = DetailCache()
         self._unexplained: str | None = None
         """Why DescribeJob failed in the last listing."""
         self._gone: set[str] = set()
         """Watched jobs that did not exist in the last listing."""
 
-    async def listing(self, allowed: float | None) -> Listing:
+    async def listing(self, allowed: float | None) -> Snapshot:
         """The target's listing, failed with `timeout` where it is not complete after `allowed` seconds."""
         start = time.monotonic()
         target = self._target
@@ -137,7 +139,7 @@ class Watch:
         listing = await self._fly(start, target.timeout if allowed is None else min(target.timeout, allowed))
         return self._with_stale(listing)
 
-    def _with_stale(self, failed: Listing) -> Listing:
+    def _with_stale(self, failed: Snapshot) -> Snapshot:
         """A `failed` listing with the jobs of the last good one, as long as `serve_stale_for` allows."""
         good = self._good
         if failed.error is None or good is None or time.monotonic() - self._good_at >= self._target.serve_stale_for:
@@ -147,7 +149,7 @@ class Watch:
             self._stale = failed, stale
         return self._stale[1]
 
-    async def _fly(self, start: float, bound: float) -> Listing:
+    async def _fly(self, start: float, bound: float) -> Snapshot:
         """The outcome of the flight; it is started where there is none, and given up after `bound` seconds."""
         flight = self._flight
         if flight is None or flight.task.done():
@@ -176,7 +178,7 @@ class Watch:
         if self._flight is not None:
             self._flight.task.cancel()
 
-    async def _list(self, flight: Flight) -> Listing:
+    async def _list(self, flight: Flight) -> Snapshot:
         """List the target; whatever happens is told in the outcome."""
         try:
             async with asyncio.timeout_at(flight.started + self._target.timeout):
@@ -190,26 +192,26 @@ class Watch:
                 return self._ended(flight, chosen)
         except TimeoutError:
             return self._ended(flight, _timeout(flight))
-        except ListingError as error:
+        except ScrapeError as error:
             return self._ended(flight, error)
         except Exception:
             log.exception("a fault of the exporter itself; please report it", extra={"target": self._target.name})
             return self._ended(flight, MalformedResponse("the exporter failed to read the answer; see its log"))
 
     async def _read_pages(self, flight: Flight) -> None:
-        parse = partial(self._target.api.parse_jobs, kept=flight.kept)
+        parse = partial(self._target.provider.parse_jobs, kept=flight.kept)
 
         async def page(request: Request, onlooker: Onlooker) -> JobPage:
             return await self._read(request, flight.deadline, parse, onlooker)
 
         target, ahead = self._target, self._common.ahead
-        await list_jobs(target.api, page, flight.pages, max_pages=target.max_pages, ahead=ahead)
+        await list_jobs(target.provider, page, flight.pages, max_pages=target.max_pages, ahead=ahead)
         self._kept = flight.kept.close(self._common.room)
 
     async def _watch(self, flight: Flight) -> None:
         """The jobs that the configuration names, all of them or none; those that do not exist are told once."""
-        described = Described()
-        await describe(self._target.jobs.ids, self._target.api, self._reader(flight), described)
+        described = JobDetails()
+        await describe(self._target.jobs.ids, self._target.provider, self._reader(flight), described)
         found = described.found
         flight.pages.jobs |= {job_id: found[job_id].job for job_id in self._target.jobs.ids if job_id in found}
         self._reasons.keep(described.found)
@@ -220,14 +222,14 @@ class Watch:
     async def _explain(self, flight: Flight, jobs: Sequence[Job]) -> None:
         """Ask why, in what time is left; that this fails is told, and no reason to lose the listing."""
         seconds = DESCRIBE_SHARE * (flight.soonest - time.monotonic())
-        error = await self._reasons.explain(jobs, self._target.api, self._reader(flight), seconds=seconds)
+        error = await self._reasons.explain(jobs, self._target.provider, self._reader(flight), seconds=seconds)
         reason = error.reason if error else None
         if error is not None and reason != self._unexplained:
             log.warning("jobs are not explained: %s", error, extra={"target": self._target.name, "reason": reason})
         self._unexplained = reason
 
     def _reader(self, flight: Flight) -> Callable[[Request], Awaitable[JobDetail]]:
-        return lambda request: self._read(request, flight.deadline, self._target.api.parse_job)
+        return lambda request: self._read(request, flight.deadline, self._target.provider.parse_job)
 
     async def _read(
         self,
@@ -254,9 +256,9 @@ class Watch:
             now=self._now(),
         )
 
-    def _ended(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
+    def _ended(self, flight: Flight, outcome: Selection | ScrapeError) -> Snapshot:
         """The listing that `flight` ended with of itself; what later scrapes need of it is kept."""
-        if isinstance(outcome, ListingError):  # is a value from here on, and must not hold the page that it is about
+        if isinstance(outcome, ScrapeError):  # is a value from here on, and must not hold the page that it is about
             outcome.__cause__ = outcome.__context__ = outcome.__traceback__ = None
         else:
             self._last_success = self._now()
@@ -269,33 +271,33 @@ class Watch:
             self._good, self._good_at, self._stale = listing, now, None
         return listing
 
-    def _record(self, listing: Listing) -> None:
+    def _record(self, listing: Snapshot) -> None:
         """Tell people: in the log what changed, on the landing page how it stands."""
         self._tell(listing.error)
         self.last = replace(listing, jobs=(), details={})
 
-    def _outcome(self, flight: Flight, outcome: Selection | ListingError) -> Listing:
+    def _outcome(self, flight: Flight, outcome: Selection | ScrapeError) -> Snapshot:
         target = self._target
-        listing = Listing(
-            provider=target.provider,
+        listing = Snapshot(
+            provider=target.provider_name,
             account=target.account,
             region=target.region,
             pages=flight.pages.count,
             duration=time.monotonic() - flight.started,
-            error=outcome if isinstance(outcome, ListingError) else None,
+            error=outcome if isinstance(outcome, ScrapeError) else None,
             last_success=self._last_success,
-            describe=target.jobs.description,
+            show_descriptions=target.jobs.description,
             credentials_source=target.credentials.name,
             credentials_expire=target.credentials.expires,
         )
-        if isinstance(outcome, ListingError):
+        if isinstance(outcome, ScrapeError):
             return listing
         details = {}
         if "DescribeJob" in target.operations:
             details = {job.id: detail for job in outcome.jobs if (detail := self._reasons.of(job)) is not None}
         return replace(listing, jobs=outcome.jobs, details=details, counts=outcome.counts, dropped=outcome.dropped)
 
-    def _tell(self, error: ListingError | None) -> None:
+    def _tell(self, error: ScrapeError | None) -> None:
         """Log what changed: a failure that lasts is a metric, and its log line at each scrape would be noise."""
         before = self.last.error if self.last is not None else None
         facts = {"target": self._target.name, "reason": error.reason if error else ""}

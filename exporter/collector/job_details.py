@@ -7,13 +7,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.errors import ListingError, MalformedResponse, Reason, ServiceError
+from exporter.core.errors import MalformedResponse, Reason, ScrapeError, ServiceError
 from exporter.core.jobs import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from exporter.core.interfaces import JobApi, Request
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Provider
     from exporter.core.jobs import Job, JobDetail
 
     Read = Callable[[Request], Awaitable[JobDetail]]
@@ -36,7 +37,7 @@ _OF_ONE_JOB: Final[frozenset[Reason]] = frozenset({"malformed", "http_4xx", "htt
 
 
 @dataclass(slots=True)
-class Described:
+class JobDetails:
     """What was told so far. It can be looked at while the calls run, and after they failed."""
 
     found: dict[str, JobDetail] = field(default_factory=dict)
@@ -46,27 +47,27 @@ class Described:
 
 
 async def describe(
-    ids: Sequence[str], api: JobApi, read: Read, into: Described, *, pass_over: frozenset[Reason] = frozenset()
+    ids: Sequence[str], api: Provider, read: Read, into: JobDetails, *, pass_over: frozenset[Reason] = frozenset()
 ) -> None:
     """Ask for each job of `ids`; a job that is gone is no error.
 
-    Raises ListingError where one cannot be told, but for the reasons in `pass_over`.
+    Raises ScrapeError where one cannot be told, but for the reasons in `pass_over`.
     """
     for start in range(0, len(ids), MAX_AT_ONCE):
         chunk = ids[start : start + MAX_AT_ONCE]
         answers = await asyncio.gather(*(_one(job_id, api, read, into) for job_id in chunk), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not (
-                isinstance(answer, ListingError) and answer.reason in pass_over
+                isinstance(answer, ScrapeError) and answer.reason in pass_over
             ):
                 raise answer
 
 
-async def _one(job_id: str, api: JobApi, read: Read, into: Described) -> None:
+async def _one(job_id: str, api: Provider, read: Read, into: JobDetails) -> None:
     try:
-        detail = await read(api.describe_job(job_id))
+        detail = await read(api.describe_request(job_id))
     except ServiceError as error:
-        if error.code in api.gone_codes:  # by the code alone: of the status, AWS's own pages differ
+        if error.code in api.not_found_codes:  # by the code alone: of the status, AWS's own pages differ
             into.gone.append(job_id)
             return
         raise
@@ -75,7 +76,7 @@ async def _one(job_id: str, api: JobApi, read: Read, into: Described) -> None:
     into.found[job_id] = detail
 
 
-class Reasons:
+class DetailCache:
     """The answers of one target's jobs. One is kept as long as its job has the status that it tells."""
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class Reasons:
         """The listing in which a job was last asked for, of those that still need a reason."""
         self._listings = 0
 
-    async def explain(self, jobs: Sequence[Job], api: JobApi, read: Read, *, seconds: float) -> ListingError | None:
+    async def explain(self, jobs: Sequence[Job], api: Provider, read: Read, *, seconds: float) -> ScrapeError | None:
         """Ask for those of `jobs` that need a reason, at most MAX_CALLS, within `seconds`.
 
         Those never asked for come first, then those whose asking is longest ago, so that none waits for ever behind
@@ -96,13 +97,13 @@ class Reasons:
         wanted.sort(key=lambda job_id: self._asked.get(job_id, 0))
         asking = wanted[:MAX_CALLS]
         self._asked |= dict.fromkeys(asking, self._listings)
-        described = Described()
+        described = JobDetails()
         try:
             async with asyncio.timeout(seconds):
                 await describe(asking, api, read, described, pass_over=_OF_ONE_JOB)
         except TimeoutError:
             return None
-        except ListingError as error:
+        except ScrapeError as error:
             return error
         finally:
             self.keep(described.found)

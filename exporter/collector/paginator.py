@@ -12,12 +12,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.core.errors import CredentialsError, ListingError, PaginationError
+from exporter.core.errors import CredentialsError, PaginationError, ScrapeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.interfaces import JobApi, Onlooker, Request
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Onlooker, Provider
     from exporter.core.jobs import Job, JobPage
 
 MAX_IN_FLIGHT: Final = 4
@@ -42,7 +43,7 @@ class Read(Protocol):
     """Sends one request and parses its answer."""
 
     async def __call__(self, request: Request, onlooker: Onlooker, /) -> JobPage:
-        """The page; `onlooker` sees it come in. Raises ListingError."""
+        """The page; `onlooker` sees it come in. Raises ScrapeError."""
 
 
 @dataclass(slots=True)
@@ -76,15 +77,15 @@ class _Asked:
         return self.next_token is not None
 
 
-async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int, ahead: Ahead) -> None:
+async def list_jobs(api: Provider, read: Read, pages: Pages, *, max_pages: int, ahead: Ahead) -> None:
     """Read every page into `pages`; `ahead` is shared with the listings of other targets.
 
-    Raises ListingError with the number of the page that could not be read. What `pages` holds then is no listing.
+    Raises ScrapeError with the number of the page that could not be read. What `pages` holds then is no listing.
     """
     chain = _Chain(api, read, pages, max_pages, ahead)
     try:
         await chain.follow()
-    except ListingError as error:
+    except ScrapeError as error:
         if not isinstance(error, CredentialsError):
             error.page = pages.count + (not isinstance(error, PaginationError))
         raise
@@ -95,7 +96,7 @@ async def list_jobs(api: JobApi, read: Read, pages: Pages, *, max_pages: int, ah
 class _Chain:
     """The pages asked for and not yet taken, in their order."""
 
-    def __init__(self, api: JobApi, read: Read, pages: Pages, max_pages: int, ahead: Ahead) -> None:
+    def __init__(self, api: Provider, read: Read, pages: Pages, max_pages: int, ahead: Ahead) -> None:
         self._api = api
         self._read = read
         self._pages = pages
@@ -108,7 +109,7 @@ class _Chain:
         """The tokens that the pages taken so far have given."""
 
     async def follow(self) -> None:
-        """Take page after page. Raises ListingError."""
+        """Take page after page. Raises ScrapeError."""
         token = None
         while True:
             if self._asked and self._asked[0].token != token:
@@ -123,7 +124,7 @@ class _Chain:
             self._pages.count += 1
             self._pages.jobs.update((job.id, job) for job in page.jobs)
             token = page.next_token
-            if token is None or (token in self._taken and self._api.repeated_token_ends):
+            if token is None or (token in self._taken and self._api.repeated_token_is_last):
                 return
             if token in self._taken:
                 raise PaginationError("the service gives a page token a second time; the pages would never end")
@@ -132,8 +133,8 @@ class _Chain:
             self._taken.add(token)
 
     def _ask(self, token: str | None) -> None:
-        asked = _Asked(token, self._api.early_token, self._go_on)
-        asked.page = asyncio.create_task(self._read(self._api.list_jobs(token), asked))
+        asked = _Asked(token, self._api.peek_next_token, self._go_on)
+        asked.page = asyncio.create_task(self._read(self._api.list_request(token), asked))
         self._asked.append(asked)
         self._settle()
 

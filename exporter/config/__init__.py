@@ -13,7 +13,7 @@ from exporter.core.section import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.interfaces import Target
+    from exporter.core.target import Target
 
 LARGEST_FILE: Final = 1024 * 1024
 """Bytes; a thousand accounts with every key take less."""

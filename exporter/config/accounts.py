@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from exporter import credentials
-from exporter.core.interfaces import ConnectionSettings, JobPolicy, Target
+from exporter.core.http import ConnectionSettings
 from exporter.core.jobs import STATUSES
 from exporter.core.section import Section
+from exporter.core.target import JobPolicy, Target
 from exporter.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def _targets(section: Section, provider: str, account: str, source: CredentialSo
 
 def _target(section: Section, provider: str, account: str, region: str, source: CredentialSource) -> Target:
     return Target(
-        provider=provider,
+        provider_name=provider,
         account=account,
         region=region,
-        api=PROVIDERS[provider].from_section(section, region),
+        provider=PROVIDERS[provider].from_section(section, region),
         credentials=source,
         connection=_connection(section),
         jobs=_jobs(section.section("jobs")),

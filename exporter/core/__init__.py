@@ -1,0 +1,1 @@
+"""What every room speaks: values, errors, interfaces and small helpers. Imports no other room; sends nothing."""

@@ -4,7 +4,7 @@
 
     ExporterError
     ├── ConfigError            problems: each with its path and a sentence, all at once
-    └── ListingError           one target could not be read; `reason` is one of REASONS
+    └── ScrapeError           one target could not be read; `reason` is one of REASONS
         ├── CredentialsError   config, auth, and why their issuer did not answer: there are no usable keys
         ├── TransportError     connect, tls, timeout, too_large: no answer, or too much of one
         ├── ServiceError       auth, access_denied, throttled, http_4xx, http_5xx: status, code, request id
@@ -70,7 +70,7 @@ class ConfigError(ExporterError):
         return "\n".join(f"{prefix}{problem}" for problem in self.problems)
 
 
-class ListingError(ExporterError):
+class ScrapeError(ExporterError):
     """One target could not be read. `reason` is the word that the metrics show.
 
     `transient`: the same request, sent again, may succeed. `page`: the page that could not be read, from 1 (None: it is
@@ -88,32 +88,32 @@ class ListingError(ExporterError):
         return self.message if self.page is None else f"page {self.page}: {self.message}"
 
 
-class CredentialsError(ListingError):
+class CredentialsError(ScrapeError):
     """There are no usable keys.
 
     `config` where this machine lacks them, `auth` where their issuer refused, else why it gave no usable answer.
     """
 
 
-class TransportError(ListingError):
+class TransportError(ScrapeError):
     """No whole answer came: `connect`, `tls`, `timeout`, or `too_large` where it was longer than allowed."""
 
 
-class MalformedResponse(ListingError):
+class MalformedResponse(ScrapeError):
     """The service answered with something its API does not document."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="malformed")
 
 
-class PaginationError(ListingError):
+class PaginationError(ScrapeError):
     """Following the page tokens would not end."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="pagination")
 
 
-class ServiceError(ListingError):
+class ServiceError(ScrapeError):
     """The service answered with an error.
 
     `status` is the HTTP status, `code` and `request_id` are what the vendor's support asks for (None where the answer

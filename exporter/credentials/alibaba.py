@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
-from exporter.core.errors import CredentialsError, ListingError
-from exporter.core.interfaces import Request
+from exporter.core.errors import CredentialsError, ScrapeError
+from exporter.core.http import Request
 from exporter.credentials import characters, files, issued, metadata
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 from exporter.credentials.environment import required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.interfaces import Fetch, Response
+    from exporter.core.http import Response
+    from exporter.core.interfaces import Fetch
     from exporter.credentials.issued import Issued
 
 STS_SECONDS: Final = 5.0
@@ -54,7 +55,7 @@ class Oidc:
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """New keys of the role. Raises ListingError."""
+        """New keys of the role. Raises ScrapeError."""
         names = ("ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE")
         role, provider, file = required(self._environment, *names)
         scheme, _, host = (self._endpoint or self._regional()).partition("://")
@@ -114,12 +115,12 @@ class Metadata:
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """The keys of the role. Raises ListingError."""
+        """The keys of the role. Raises ScrapeError."""
         uri = self._environment.get("ALIBABA_CLOUD_CREDENTIALS_URI")
         if uri:
             return await _from_uri(uri, fetch, now)
         if _is_true(self._environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
-            raise NotSetUp("switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED", reason="config")
+            raise NotConfigured("switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED", reason="config")
         token = await self._token(fetch)
         headers = {"x-aliyun-ecs-metadata-token": token} if token else {}
         return await metadata.role_keys(
@@ -147,7 +148,7 @@ class Metadata:
             token = response.body.decode("latin-1")
             if response.status != HTTPStatus.OK or characters.wrong(token):
                 raise issued.refusal(metadata.WHO, response.status, "it gives no token of version 2")
-        except ListingError:
+        except ScrapeError:
             if _is_true(self._environment, "ALIBABA_CLOUD_IMDSV1_DISABLED"):
                 raise
             return ""

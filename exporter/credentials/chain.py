@@ -8,10 +8,10 @@ from exporter.core.errors import CredentialsError
 
 if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialSource, Fetch
-    from exporter.core.jobs import Credentials
+    from exporter.core.secrets import Credentials
 
 
-class NotSetUp(CredentialsError):
+class NotConfigured(CredentialsError):
     """There is no such source of keys on this machine; another one may be."""
 
 
@@ -44,7 +44,7 @@ class Default:
         for source in self._sources:
             try:
                 credentials = await source.get(fetch)
-            except NotSetUp as error:
+            except NotConfigured as error:
                 lacking.append(f"{source.name}: {error}")
             except CredentialsError as error:
                 raise CredentialsError(f"{source.name}: {error}", reason=error.reason) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import characters
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,12 +45,12 @@ class Environment:
                     raise CredentialsError(f"{name} in the environment {wrong}", reason="config")
             return Credentials(key_id, Secret(secret), Secret(token) if token else None)
         wanted = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._families)
-        raise NotSetUp(f"there are no keys in the environment: set {wanted}", reason="config")
+        raise NotConfigured(f"there are no keys in the environment: set {wanted}", reason="config")
 
 
 def required(environment: Mapping[str, str], *names: str) -> list[str]:
-    """The values of the variables `names`. Raises NotSetUp where one of them is not set, or empty."""
+    """The values of the variables `names`. Raises NotConfigured where one of them is not set, or empty."""
     missing = [name for name in names if not environment.get(name)]
     if missing:
-        raise NotSetUp(f"not in the environment: {', '.join(missing)}", reason="config")
+        raise NotConfigured(f"not in the environment: {', '.join(missing)}", reason="config")
     return [environment[name] for name in names]

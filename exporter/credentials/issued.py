@@ -11,13 +11,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import characters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.interfaces import Response
+    from exporter.core.http import Response
 
 MAX_BYTES: Final = 64 * 1024
 """Of an answer; keys with the longest tokens take a tenth."""

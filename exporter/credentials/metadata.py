@@ -10,14 +10,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError, TransportError
-from exporter.core.interfaces import Request
+from exporter.core.http import Request
 from exporter.credentials import issued
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from exporter.core.interfaces import Fetch, Response
+    from exporter.core.http import Response
+    from exporter.core.interfaces import Fetch
     from exporter.credentials.issued import Issued, Names
 
 SECONDS: Final = 2.0
@@ -31,7 +32,7 @@ _ROLE: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 async def ask(
     fetch: Fetch, endpoint: str, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer of the service at the base URL `endpoint`. Raises NotSetUp where none comes, and ListingError."""
+    """The answer of the service at the base URL `endpoint`. Raises NotConfigured where none comes, and ScrapeError."""
     scheme, _, host = endpoint.partition("://")
     request = Request("Metadata", scheme, host, path, method=method, headers=headers or {})
     try:
@@ -39,7 +40,7 @@ async def ask(
     except TransportError as error:
         if error.reason not in ("connect", "timeout"):
             raise
-        raise NotSetUp(f"no metadata service: {error.message}", reason=error.reason) from None
+        raise NotConfigured(f"no metadata service: {error.message}", reason=error.reason) from None
 
 
 async def role_keys(
@@ -52,7 +53,7 @@ async def role_keys(
     if not role:
         response = await get(folder)
         if response.status == HTTPStatus.NOT_FOUND:
-            raise NotSetUp("no role is attached to this machine", reason="config")
+            raise NotConfigured("no role is attached to this machine", reason="config")
         if response.status != HTTPStatus.OK:
             raise issued.refusal(WHO, response.status, "it does not tell the role of this machine")
         role = response.body.decode("latin-1").strip()

@@ -17,9 +17,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import characters
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 from exporter.credentials.issued import Issued
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Sdk:
     async def issue(self, _fetch: Fetch, now: float) -> Issued:
         """The keys that the package gives now. Raises CredentialsError."""
         if missing := self.lacking():
-            raise NotSetUp(missing, reason="config")
+            raise NotConfigured(missing, reason="config")
         answer = self._answer = self._answer or _in_a_thread(self._package.keys)
         waiting = asyncio.wrap_future(answer)
         await asyncio.wait({waiting}, timeout=SECONDS)
@@ -165,7 +165,7 @@ class Alibaba:
             )
         if self._chain:
             raise CredentialsError(f"{self.module} gave no keys: {', '.join(lacking)}", reason="auth")
-        raise NotSetUp(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
+        raise NotConfigured(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
 
     @staticmethod
     def _providers() -> list[Any]:
@@ -210,7 +210,7 @@ class Tencent:
             found = self._found or known.DefaultCredentialProvider().get_credentials()
         except (OSError, AttributeError, known.TencentCloudSDKException) as error:
             why = f"{self.module} found no keys ({type(error).__name__})"
-            raise NotSetUp(why, reason="config") from None
+            raise NotConfigured(why, reason="config") from None
         credentials = _credentials(*found.get_credential_info())
         self._found = None if isinstance(found, known.Credential) else found
         return credentials
@@ -230,7 +230,7 @@ class Aws:
         known = _load("botocore.session", "botocore", "urllib3")
         found = self._found or known.get_session().get_credentials()
         if found is None:
-            raise NotSetUp(f"{self.module} found no keys", reason="config")
+            raise NotConfigured(f"{self.module} found no keys", reason="config")
         frozen = found.get_frozen_credentials()
         # Nothing public tells it; the vendor's own command line reads it like this.
         expiry = getattr(found, "_expiry_time", None)

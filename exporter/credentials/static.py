@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import characters, files
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exporter.core.errors import CredentialsError, ListingError
+from exporter.core.errors import CredentialsError, ScrapeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.core.interfaces import Fetch
-    from exporter.core.jobs import Credentials
+    from exporter.core.secrets import Credentials
     from exporter.credentials.issued import Issued
 
 RENEW_SECONDS: Final = 15 * 60.0
@@ -33,7 +33,7 @@ class Issuer(Protocol):
     """Who gives temporary keys."""
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """New keys, asked for at the Unix time `now`. Raises ListingError; NotSetUp where there is no such issuer.
+        """New keys, asked for at the Unix time `now`. Raises ScrapeError; NotConfigured where there is no such issuer.
 
         Whatever is waited for is bounded.
         """
@@ -94,7 +94,7 @@ class Temporary:
             issued = await self._issuer.issue(fetch, now)
         except CredentialsError as error:
             return self._failed(error)
-        except ListingError as error:
+        except ScrapeError as error:
             return self._failed(CredentialsError(error.message, reason=error.reason))
         except Exception:
             log.exception("a fault of the exporter itself; please report it", extra={"account": self._account})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
-from exporter.core.interfaces import Request
+from exporter.core.http import Request
 from exporter.credentials import files, issued, metadata
 from exporter.credentials.environment import required
 
@@ -49,7 +49,7 @@ class Oidc:
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """New keys of the role. Raises ListingError."""
+        """New keys of the role. Raises ScrapeError."""
         names = ("TKE_REGION", "TKE_PROVIDER_ID", "TKE_WEB_IDENTITY_TOKEN_FILE", "TKE_ROLE_ARN")
         region, provider, file, role = required(self._environment, *names)
         if not re.fullmatch(r"[a-z0-9-]+", region):
@@ -96,7 +96,7 @@ class Metadata:
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """The keys of the role. Raises ListingError."""
+        """The keys of the role. Raises ScrapeError."""
         return await metadata.role_keys(
             lambda path: metadata.ask(fetch, self._endpoint, path),
             "/latest/meta-data/cam/security-credentials/",

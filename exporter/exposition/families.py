@@ -11,7 +11,8 @@ from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
-from exporter.core.jobs import Job, Listing
+from exporter.core.jobs import Job
+from exporter.core.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -47,11 +48,11 @@ def escape(value: str) -> str:
 class Slice:
     """Some of a listing's jobs, with the parts of their lines that several families share, each made once."""
 
-    def __init__(self, listing: Listing, labels: str, jobs: Sequence[Job]) -> None:
+    def __init__(self, listing: Snapshot, labels: str, jobs: Sequence[Job]) -> None:
         """`labels` are those of the target."""
         self.jobs = jobs
         self.details = listing.details
-        self.describe = listing.describe
+        self.describe = listing.show_descriptions
         self._start = f'{{{labels},job_id="'
 
     def _head(self, job_id: str) -> str:
@@ -87,12 +88,12 @@ class Slice:
 Piece = TypeVar("Piece")
 
 
-def blocks(listing: Listing) -> list[list[bytes]]:
+def blocks(listing: Snapshot) -> list[list[bytes]]:
     """The lines of `listing`, for each of FAMILIES in pieces; it needs no other target."""
     return arrange(listing, lambda part: chain(part.lines(), part.detail_lines()))
 
 
-def arrange(listing: Listing, render: Callable[[Slice], Iterable[Piece]]) -> list[list[bytes | Piece]]:
+def arrange(listing: Snapshot, render: Callable[[Slice], Iterable[Piece]]) -> list[list[bytes | Piece]]:
     """`blocks`, where `render` makes the lines of a slice into pieces: one for each job family, in their order.
 
     What it takes to make them is held for one slice at a time. Where jobs come or go, most slices stay what they were.
@@ -132,24 +133,24 @@ def assemble(targets: Sequence[Sequence[Sequence[Piece]]]) -> Iterator[bytes | P
             yield from filter(None, target[index])
 
 
-TargetWriter: TypeAlias = "Callable[[Listing, str, str], str]"
+TargetWriter: TypeAlias = "Callable[[Snapshot, str, str], str]"
 JobWriter: TypeAlias = "Callable[[Slice, str], str]"
 
 
-def _target_number(read: Callable[[Listing], float | None]) -> TargetWriter:
+def _target_number(read: Callable[[Snapshot], float | None]) -> TargetWriter:
     """One sample a target; none where `read` gives None."""
 
-    def write(listing: Listing, labels: str, name: str) -> str:
+    def write(listing: Snapshot, labels: str, name: str) -> str:
         value = read(listing)
         return "" if value is None else f"{name}{{{labels}}} {value}\n"
 
     return write
 
 
-def _target_map(label: str, read: Callable[[Listing], Mapping[str, float] | None]) -> TargetWriter:
+def _target_map(label: str, read: Callable[[Snapshot], Mapping[str, float] | None]) -> TargetWriter:
     """A sample for each key of what `read` gives, the key as `label`."""
 
-    def write(listing: Listing, labels: str, name: str) -> str:
+    def write(listing: Snapshot, labels: str, name: str) -> str:
         start = f"{name}{{{labels},{label}="
         return "".join([f'{start}"{escape(key)}"}} {value}\n' for key, value in (read(listing) or {}).items()])
 
@@ -201,11 +202,11 @@ def _suspended(part: Slice, name: str) -> str:
     return "".join([f"{name}{head}}} {one.suspended}\n" for head, one in explained if one.suspended is not None])
 
 
-def _errors(listing: Listing) -> dict[str, float] | None:
+def _errors(listing: Snapshot) -> dict[str, float] | None:
     return None if listing.error is None else {listing.error.reason: 1}
 
 
-def _expirations(listing: Listing) -> dict[str, float] | None:
+def _expirations(listing: Snapshot) -> dict[str, float] | None:
     expire = listing.credentials_expire
     return None if expire is None else {listing.credentials_source: expire}
 

@@ -13,7 +13,8 @@ from exporter.exposition.gzip_pieces import Packed, pack
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.core.jobs import Job, Listing
+    from exporter.core.jobs import Job
+    from exporter.core.snapshot import Snapshot
     from exporter.exposition.families import Slice
 
 KEPT_BYTES: Final = 96 * 1024 * 1024
@@ -47,9 +48,9 @@ class KeptPieces:
         self._targets: dict[tuple[str, str, str, bool], dict[str, _Kept]] = {}
         """By all that the lines of a job depend on beside the job, and then by the first job."""
 
-    def blocks(self, listing: Listing) -> list[list[bytes | Packed]]:
+    def blocks(self, listing: Snapshot) -> list[list[bytes | Packed]]:
         """The same as `families.blocks`, with each piece that is worth it packed."""
-        target = (listing.provider, listing.account, listing.region, listing.describe)
+        target = (listing.provider, listing.account, listing.region, listing.show_descriptions)
         before = self._targets.pop(target, {})
         self._free += sum(one.size for one in before.values())
         now: list[_Kept] = []

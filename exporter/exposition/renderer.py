@@ -15,7 +15,7 @@ from exporter.exposition.self_metrics import OPENMETRICS_END
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.core.jobs import Listing
+    from exporter.core.snapshot import Snapshot
     from exporter.exposition.self_metrics import SelfMetrics
 
 WORTH_SENDING: Final = 64 * 1024
@@ -43,7 +43,7 @@ class Renderer:
         self._joined: Shared[list[bytes]] = Shared()
         self._kept = KeptPieces()
 
-    async def blocks(self, listing: Listing, form: Form) -> Blocks:
+    async def blocks(self, listing: Snapshot, form: Form) -> Blocks:
         """The lines of one target, to be rendered while others are still being listed."""
         work = self._kept.blocks if form.gzip else families.blocks
         return await self._rendered.once([listing], form.gzip, lambda: rendering.do(work, listing))

@@ -23,7 +23,7 @@ from exporter.core.errors import REASONS, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.core.interfaces import Target
+    from exporter.core.target import Target
 
 OPENMETRICS_END: Final = b"# EOF\n"
 
@@ -97,10 +97,10 @@ class SelfMetrics:
         """Give each counter of `targets` its first sample, 0, so that a first failure is seen as a rise."""
         for target in targets:
             for operation in target.operations:
-                labels = (target.provider, target.account, target.region, operation)
+                labels = (target.provider_name, target.account, target.region, operation)
                 self._requests.labels(*labels)
                 self._retries.labels(*labels)
-                self._seconds.labels(target.provider, operation)
+                self._seconds.labels(target.provider_name, operation)
                 for reason in REASONS:
                     self._failures.labels(*labels, reason)
 
@@ -111,16 +111,16 @@ class SelfMetrics:
 
     def requested(self, target: Target, operation: str, seconds: float) -> None:
         """One request was sent and answered, or failed, after `seconds`."""
-        self._requests.labels(target.provider, target.account, target.region, operation).inc()
-        self._seconds.labels(target.provider, operation).observe(seconds)
+        self._requests.labels(target.provider_name, target.account, target.region, operation).inc()
+        self._seconds.labels(target.provider_name, operation).observe(seconds)
 
     def failed(self, target: Target, operation: str, reason: Reason) -> None:
         """One request, or the reading of its answer, failed."""
-        self._failures.labels(target.provider, target.account, target.region, operation, reason).inc()
+        self._failures.labels(target.provider_name, target.account, target.region, operation, reason).inc()
 
     def retried(self, target: Target, operation: str) -> None:
         """One request is sent again."""
-        self._retries.labels(target.provider, target.account, target.region, operation).inc()
+        self._retries.labels(target.provider_name, target.account, target.region, operation).inc()
 
     def render(self, *, openmetrics: bool) -> bytes:
         """The exposition of all of it, without OpenMetrics' end mark."""

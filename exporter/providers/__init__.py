@@ -9,9 +9,9 @@ from exporter.providers.oss import Oss
 from exporter.providers.s3 import S3
 
 if TYPE_CHECKING:
-    from exporter.core.interfaces import JobApi
+    from exporter.core.interfaces import Provider
 
-PROVIDERS: Final[dict[str, type[JobApi]]] = {
+PROVIDERS: Final[dict[str, type[Provider]]] = {
     "oss": Oss,
     "cos": Cos,
     "s3": S3,

@@ -55,7 +55,7 @@ _KNOWN: Final = _PROGRESS | {
 _TAG_AND_TEXT: Final = attrgetter("tag", "text")
 
 
-class Dialect(NamedTuple):
+class XmlFormat(NamedTuple):
     """How one service writes.
 
     `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds.
@@ -102,7 +102,7 @@ def iso8601(text: str | None, name: str) -> float | None:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def early_token(begin: bytes | bytearray) -> str | None:
+def peek_next_token(begin: bytes | bytearray) -> str | None:
     """The NextToken that stands ahead of the jobs in `begin`, the first bytes of a page; None where none is told.
 
     A guess: markup could hide it, so `parse_jobs` decides.
@@ -112,7 +112,7 @@ def early_token(begin: bytes | bytearray) -> str | None:
     return found[1].decode() if found else None
 
 
-def parse_jobs(body: bytes, dialect: Dialect, kept: KeptPages | None = None) -> JobPage:
+def parse_jobs(body: bytes, dialect: XmlFormat, kept: KeptPages | None = None) -> JobPage:
     """The page in the answer `body` of ListJobs; unknown elements are passed over. Raises MalformedResponse.
 
     `kept`: look there first, and keep the page there; the result is the same.
@@ -121,7 +121,7 @@ def parse_jobs(body: bytes, dialect: Dialect, kept: KeptPages | None = None) -> 
     return parse(body) if kept is None else kept.read(body, dialect.item, parse)
 
 
-def _page(body: bytes, dialect: Dialect) -> JobPage:
+def _page(body: bytes, dialect: XmlFormat) -> JobPage:
     root = xml.parse(body)
     if xml.local_name(root) != "ListJobsResult":
         raise MalformedResponse("the answer's root element is not ListJobsResult")
@@ -147,7 +147,7 @@ def _token(text: str | None) -> str | None:
     return token or None
 
 
-def _job(item: Element, space: str, dialect: Dialect, known: frozenset[str]) -> Job:
+def _job(item: Element, space: str, dialect: XmlFormat, known: frozenset[str]) -> Job:
     leaf = _leaves(item, space, known)
     get = leaf.get
     return Job(  # by place: by name, it takes twice as long
@@ -198,7 +198,7 @@ def _word(leaf: dict[str, str | None], name: str) -> str:
     return word
 
 
-def parse_job(body: bytes, dialect: Dialect) -> JobDetail:
+def parse_job(body: bytes, dialect: XmlFormat) -> JobDetail:
     """The job in the answer `body` of DescribeJob; unknown elements are passed over. Raises MalformedResponse."""
     root = xml.parse(body)
     if xml.local_name(root) != "DescribeJobResult":

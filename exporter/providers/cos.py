@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.core.http import Request, Response
+from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import Meaning
+from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import cos_sha1
 
 if TYPE_CHECKING:
     from exporter.core.errors import ServiceError
-    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.jobs import JobDetail, JobPage
+    from exporter.core.secrets import Credentials
     from exporter.core.section import Section
     from exporter.providers.keeping import KeptPages
 
@@ -36,30 +38,30 @@ APPID_HEADER: Final = "x-cos-appid"
 
 _DIGITS: Final = "[0-9]{1,63}"
 
-_DIALECT: Final = batch_xml.Dialect(item="member", time=batch_xml.iso8601)
+_DIALECT: Final = batch_xml.XmlFormat(item="member", time=batch_xml.iso8601)
 
 _CODES: Final = {
-    "AccessDenied": Meaning(
+    "AccessDenied": ErrorMeaning(
         "access_denied",
         "the credentials lack the permission cos:ListJobs, or uin or appid is another account's; grant it in a CAM "
         "policy (resource *)",
     ),
-    "InvalidAccessKeyId": Meaning(
+    "InvalidAccessKeyId": ErrorMeaning(
         "auth",
         "this secret id does not exist or is disabled, or it is temporary and its token is wrong or missing",
     ),
-    "SignatureDoesNotMatch": Meaning(
+    "SignatureDoesNotMatch": ErrorMeaning(
         "auth", "the signature is wrong: secret_key does not belong to secret_id, or a proxy changes the request"
     ),
-    "RequestTimeTooSkewed": Meaning("auth", "this machine's clock is wrong; synchronise it (NTP)"),
-    "ExpiredToken": Meaning("auth", "the token has expired; renew the temporary credentials"),
-    "PaymentRequired": Meaning("auth", "the account is overdue; see the console"),
-    "InvalidArgument": Meaning("http_4xx", "the service does not accept the request; check uin, appid and region"),
-    "InvalidRegionName": Meaning("http_4xx", "there is no such region; check region"),
-    "NoSuchJob": Meaning("http_4xx", "there is no such job; finished ones are listed for 90 days"),
-    "MethodNotAllowed": Meaning("http_4xx", "batch operations seem not to be offered in this region"),
-    "NotImplemented": Meaning("http_5xx", "batch operations seem not to be offered in this region"),
-    "SlowDown": Meaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+    "RequestTimeTooSkewed": ErrorMeaning("auth", "this machine's clock is wrong; synchronise it (NTP)"),
+    "ExpiredToken": ErrorMeaning("auth", "the token has expired; renew the temporary credentials"),
+    "PaymentRequired": ErrorMeaning("auth", "the account is overdue; see the console"),
+    "InvalidArgument": ErrorMeaning("http_4xx", "the service does not accept the request; check uin, appid and region"),
+    "InvalidRegionName": ErrorMeaning("http_4xx", "there is no such region; check region"),
+    "NoSuchJob": ErrorMeaning("http_4xx", "there is no such job; finished ones are listed for 90 days"),
+    "MethodNotAllowed": ErrorMeaning("http_4xx", "batch operations seem not to be offered in this region"),
+    "NotImplemented": ErrorMeaning("http_5xx", "batch operations seem not to be offered in this region"),
+    "SlowDown": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
 }
 
 _EXPIRED: Final = b"Request has expired"
@@ -84,8 +86,8 @@ class Cos:
             ("COS_SECRET_ID", "COS_SECRET_KEY", "COS_TOKEN"),
         ),
     )
-    gone_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
-    repeated_token_ends: ClassVar[bool] = True
+    not_found_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
+    repeated_token_is_last: ClassVar[bool] = True
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
@@ -102,14 +104,14 @@ class Cos:
             page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
         )
 
-    def list_jobs(self, token: str | None) -> Request:
+    def list_request(self, token: str | None) -> Request:
         """The unsigned request for the page that `token` names; None asks for the first page."""
         query = f"maxResults={self.page_size}"
         if token is not None:
             query += f"&nextToken={quote(token, safe='')}"
         return self._request("ListJobs", "/jobs", query)
 
-    def describe_job(self, job_id: str) -> Request:
+    def describe_request(self, job_id: str) -> Request:
         """The unsigned request for one job."""
         return self._request("DescribeJob", f"/jobs/{quote(job_id, safe='')}", "")
 
@@ -135,7 +137,7 @@ class Cos:
         return replace(request, headers=headers)
 
     @staticmethod
-    def early_token(begin: bytes | bytearray) -> str | None:  # noqa: ARG004 - nothing in it would be proof
+    def peek_next_token(begin: bytes | bytearray) -> str | None:  # noqa: ARG004 - nothing in it would be proof
         """None: each page names its last job, and only the whole page tells whether another one follows."""
         return None
 

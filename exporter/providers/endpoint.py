@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
+
+from exporter.core.http import is_loopback
 
 if TYPE_CHECKING:
     from exporter.core.section import Section
@@ -56,14 +57,3 @@ def _split(text: str) -> tuple[str, str, str]:
         return "https", "", wrong
     standard = port in (None, 443 if parts.scheme == "https" else 80)
     return parts.scheme, bare if standard else host, ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, with or without a port, can only be this machine."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

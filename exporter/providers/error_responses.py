@@ -13,13 +13,13 @@ from exporter.providers import batch_xml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.interfaces import Response
+    from exporter.core.http import Response
 
 MAX_WORD_CHARACTERS: Final = 128
 """Of an error's code and request id; what is longer is no code."""
 
 
-class Meaning(NamedTuple):
+class ErrorMeaning(NamedTuple):
     """What a documented error code means: the word for the metrics, and what the person on call can do."""
 
     reason: Reason
@@ -30,7 +30,7 @@ def explain(
     response: Response,
     *,
     operation: str,
-    codes: Mapping[str, Meaning],
+    codes: Mapping[str, ErrorMeaning],
     request_id_header: str,
     extended_id_header: str = "",
     body: bytes | None = None,
@@ -62,23 +62,23 @@ def explain(
     )
 
 
-def _by_status(response: Response) -> Meaning:
+def _by_status(response: Response) -> ErrorMeaning:
     status = response.status
     if status == HTTPStatus.UNAUTHORIZED:
-        return Meaning("auth", "the service does not accept the credentials; check them")
+        return ErrorMeaning("auth", "the service does not accept the credentials; check them")
     if status == HTTPStatus.FORBIDDEN:
-        return Meaning("access_denied", "the service refuses the call; check the permissions of the credentials")
+        return ErrorMeaning("access_denied", "the service refuses the call; check the permissions of the credentials")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return Meaning("http_4xx", "a proxy on the way asks for credentials; check proxy_url")
+        return ErrorMeaning("http_4xx", "a proxy on the way asks for credentials; check proxy_url")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Meaning("throttled", "too many requests; scrape less often or lower requests_per_second")
+        return ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Meaning("http_5xx", "the service has a fault of its own; see its status page if this lasts")
+        return ErrorMeaning("http_5xx", "the service has a fault of its own; see its status page if this lasts")
     if status >= HTTPStatus.BAD_REQUEST:
-        return Meaning("http_4xx", "the service does not accept the request; check endpoint and region")
+        return ErrorMeaning("http_4xx", "the service does not accept the request; check endpoint and region")
     if status >= HTTPStatus.MULTIPLE_CHOICES:
-        return Meaning("malformed", "redirects are not followed, so that keys go to no other host; check endpoint")
-    return Meaning("malformed", "this status is not documented; check that endpoint is the service's own host")
+        return ErrorMeaning("malformed", "redirects are not followed, so that keys go to no other host; check endpoint")
+    return ErrorMeaning("malformed", "this status is not documented; check that endpoint is the service's own host")
 
 
 def _word(text: str | None) -> str | None:

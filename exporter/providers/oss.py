@@ -11,43 +11,49 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.core.http import Request, Response
+from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import Meaning
+from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import oss_v4
 
 if TYPE_CHECKING:
     from exporter.core.errors import ServiceError
-    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.jobs import JobDetail, JobPage
+    from exporter.core.secrets import Credentials
     from exporter.core.section import Section
     from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
 
-_DIALECT: Final = batch_xml.Dialect(item="JobListDescriptor", time=batch_xml.whole)
+_DIALECT: Final = batch_xml.XmlFormat(item="JobListDescriptor", time=batch_xml.whole)
 
-_NOT_OFFERED: Final = Meaning(
+_NOT_OFFERED: Final = ErrorMeaning(
     "http_4xx", "batch operations seem not to be offered in this region; see OSS's list of regions and features"
 )
 _CODES: Final = {
-    "AccessDenied": Meaning(
+    "AccessDenied": ErrorMeaning(
         "access_denied", "the credentials lack the permission oss:{operation}; grant it in a RAM policy (resource *)"
     ),
-    "InvalidAccessKeyId": Meaning("auth", "this access key id does not exist or is disabled; check access_key_id"),
-    "SignatureDoesNotMatch": Meaning(
+    "InvalidAccessKeyId": ErrorMeaning("auth", "this access key id does not exist or is disabled; check access_key_id"),
+    "SignatureDoesNotMatch": ErrorMeaning(
         "auth", "the signature is wrong: access_key_secret does not belong to access_key_id, or the region is another"
     ),
-    "RequestTimeTooSkewed": Meaning(
+    "RequestTimeTooSkewed": ErrorMeaning(
         "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
     ),
-    "InvalidSecurityToken": Meaning("auth", "the security token is not valid or does not belong to the access key"),
-    "SecurityTokenExpired": Meaning("auth", "the security token has expired; renew the temporary credentials"),
-    "UserDisable": Meaning("auth", "the account is disabled or overdue; see the console"),
-    "QpsLimitExceeded": Meaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
-    "DownloadTrafficRateLimitExceeded": Meaning("throttled", "too much traffic on this account; scrape less often"),
-    "NoSuchJob": Meaning("http_4xx", "this job does not exist; check jobs.ids"),
+    "InvalidSecurityToken": ErrorMeaning(
+        "auth", "the security token is not valid or does not belong to the access key"
+    ),
+    "SecurityTokenExpired": ErrorMeaning("auth", "the security token has expired; renew the temporary credentials"),
+    "UserDisable": ErrorMeaning("auth", "the account is disabled or overdue; see the console"),
+    "QpsLimitExceeded": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+    "DownloadTrafficRateLimitExceeded": ErrorMeaning(
+        "throttled", "too much traffic on this account; scrape less often"
+    ),
+    "NoSuchJob": ErrorMeaning("http_4xx", "this job does not exist; check jobs.ids"),
     "NotImplemented": _NOT_OFFERED,
     "OperationNotSupported": _NOT_OFFERED,
 }
@@ -70,8 +76,8 @@ class Oss:
             ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
         ),
     )
-    gone_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
-    repeated_token_ends: ClassVar[bool] = False
+    not_found_codes: ClassVar[frozenset[str]] = frozenset({"NoSuchJob"})
+    repeated_token_is_last: ClassVar[bool] = False
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
@@ -82,14 +88,14 @@ class Oss:
             page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
         )
 
-    def list_jobs(self, token: str | None) -> Request:
+    def list_request(self, token: str | None) -> Request:
         """The unsigned request for the page that `token` names; None asks for the first page."""
         query = f"batchJob&max-keys={self.page_size}"
         if token is not None:
             query += f"&continuation-token={quote(token, safe='')}"
         return Request("ListJobs", self.endpoint.scheme, self.endpoint.host, "/", query)
 
-    def describe_job(self, job_id: str) -> Request:
+    def describe_request(self, job_id: str) -> Request:
         """The unsigned request for one job."""
         query = f"batchJob&batchJobId={quote(job_id, safe='')}"
         return Request("DescribeJob", self.endpoint.scheme, self.endpoint.host, "/", query)
@@ -113,9 +119,9 @@ class Oss:
         return replace(request, headers=headers)
 
     @staticmethod
-    def early_token(begin: bytes | bytearray) -> str | None:
+    def peek_next_token(begin: bytes | bytearray) -> str | None:
         """The next page's token, which is documented ahead of the jobs; a guess."""
-        return batch_xml.early_token(begin)
+        return batch_xml.peek_next_token(begin)
 
     @staticmethod
     def parse_jobs(body: bytes, kept: KeptPages | None = None) -> JobPage:

@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import quote
 
-from exporter.core.interfaces import CredentialNames, Request, Response
+from exporter.core.http import Request, Response
+from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import Meaning
+from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import sigv4
 
 if TYPE_CHECKING:
     from exporter.core.errors import ServiceError
-    from exporter.core.jobs import Credentials, JobDetail, JobPage
+    from exporter.core.jobs import JobDetail, JobPage
+    from exporter.core.secrets import Credentials
     from exporter.core.section import Section
     from exporter.providers.keeping import KeptPages
 
@@ -38,45 +40,47 @@ _DOMAINS: Final = {
 }
 """Where not amazonaws.com: by how the names of the partition's regions begin."""
 
-_DIALECT: Final = batch_xml.Dialect(item="member", time=batch_xml.iso8601)
+_DIALECT: Final = batch_xml.XmlFormat(item="member", time=batch_xml.iso8601)
 
-_UNKNOWN_KEY: Final = Meaning(
+_UNKNOWN_KEY: Final = ErrorMeaning(
     "auth",
     "the service does not know this key; check access_key_id, session_token (where the key is temporary), the "
     "partition (China, GovCloud) and whether the region is enabled for the account",
 )
-_THROTTLED: Final = Meaning("throttled", "too many requests; scrape less often or lower requests_per_second")
-_UNFIT: Final = Meaning("http_4xx", "the service does not accept the request; check account_id, region and endpoint")
-_GONE: Final = Meaning(
+_THROTTLED: Final = ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
+_UNFIT: Final = ErrorMeaning(
+    "http_4xx", "the service does not accept the request; check account_id, region and endpoint"
+)
+_GONE: Final = ErrorMeaning(
     "http_4xx", "there is no such job in this account and region; finished ones are gone after 90 days; check jobs.ids"
 )
 
 _CODES: Final = {
-    "AccessDenied": Meaning(
+    "AccessDenied": ErrorMeaning(
         "access_denied",
         "the credentials lack the permission s3:{operation}, or account_id is another account's; grant it in an IAM "
         "policy",
     ),
-    "AllAccessDisabled": Meaning(
+    "AllAccessDisabled": ErrorMeaning(
         "access_denied", "all access is disabled for the account, as where the region is not enabled; see the console"
     ),
-    "AccountProblem": Meaning("auth", "there is a problem with the account; see the console"),
-    "NotSignedUp": Meaning("auth", "the account is not signed up for S3; see the console"),
+    "AccountProblem": ErrorMeaning("auth", "there is a problem with the account; see the console"),
+    "NotSignedUp": ErrorMeaning("auth", "the account is not signed up for S3; see the console"),
     "InvalidAccessKeyId": _UNKNOWN_KEY,
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "UnrecognizedClientException": _UNKNOWN_KEY,
-    "SignatureDoesNotMatch": Meaning(
+    "SignatureDoesNotMatch": ErrorMeaning(
         "auth",
         "the signature is wrong: secret_access_key does not belong to access_key_id, or a proxy changes the request",
     ),
-    "AuthorizationHeaderMalformed": Meaning(
+    "AuthorizationHeaderMalformed": ErrorMeaning(
         "auth", "the signature is for another region than the endpoint's; check region and endpoint"
     ),
-    "RequestTimeTooSkewed": Meaning(
+    "RequestTimeTooSkewed": ErrorMeaning(
         "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
     ),
-    "ExpiredToken": Meaning("auth", "the session token has expired; renew the temporary credentials"),
-    "InvalidToken": Meaning(
+    "ExpiredToken": ErrorMeaning("auth", "the session token has expired; renew the temporary credentials"),
+    "InvalidToken": ErrorMeaning(
         "auth",
         "the session token is not valid here; renew the temporary credentials; in an opt-in region, which must be "
         "enabled for the account, take them from a regional STS endpoint",
@@ -87,13 +91,13 @@ _CODES: Final = {
     "BadRequestException": _UNFIT,
     "InvalidRequest": _UNFIT,
     "InvalidRequestException": _UNFIT,
-    "InvalidNextTokenException": Meaning(
+    "InvalidNextTokenException": ErrorMeaning(
         "http_4xx", "the service does not take back a page token that it gave; the next listing starts anew"
     ),
     "NoSuchJob": _GONE,
     "NoSuchJobException": _GONE,
     "NotFoundException": _GONE,
-    "InternalServiceException": Meaning(
+    "InternalServiceException": ErrorMeaning(
         "http_5xx", "the service has a fault of its own; see the AWS Health Dashboard if this lasts"
     ),
 }
@@ -114,8 +118,8 @@ class S3:
         token="session_token",  # noqa: S106 - likewise
         environment=(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),),
     )
-    gone_codes: ClassVar[frozenset[str]] = frozenset(code for code, meaning in _CODES.items() if meaning is _GONE)
-    repeated_token_ends: ClassVar[bool] = False
+    not_found_codes: ClassVar[frozenset[str]] = frozenset(code for code, meaning in _CODES.items() if meaning is _GONE)
+    repeated_token_is_last: ClassVar[bool] = False
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
@@ -135,14 +139,14 @@ class S3:
             page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
         )
 
-    def list_jobs(self, token: str | None) -> Request:
+    def list_request(self, token: str | None) -> Request:
         """The unsigned request for the page that `token` names; None asks for the first page."""
         query = f"maxResults={self.page_size}"
         if token is not None:
             query += f"&nextToken={quote(token, safe='')}"
         return self._request("ListJobs", _PATH, query)
 
-    def describe_job(self, job_id: str) -> Request:
+    def describe_request(self, job_id: str) -> Request:
         """The unsigned request for one job."""
         return self._request("DescribeJob", f"{_PATH}/{quote(job_id, safe='')}", "")
 
@@ -169,9 +173,9 @@ class S3:
         return replace(request, headers=headers)
 
     @staticmethod
-    def early_token(begin: bytes | bytearray) -> str | None:
+    def peek_next_token(begin: bytes | bytearray) -> str | None:
         """The next page's token, which is documented ahead of the jobs; a guess."""
-        return batch_xml.early_token(begin)
+        return batch_xml.peek_next_token(begin)
 
     @staticmethod
     def parse_jobs(body: bytes, kept: KeptPages | None = None) -> JobPage:

@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from exporter.core.jobs import STATUSES, Secret
+from exporter.core.jobs import STATUSES
+from exporter.core.secrets import Secret
 from exporter.providers.signatures import cos_sha1 as signing
 from exporter.simulator import cos_xml, dialect
 from exporter.simulator.wire import FIRST, Answer, Call, Position, Refused

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from exporter.core.jobs import STATUSES, Secret
+from exporter.core.jobs import STATUSES
+from exporter.core.secrets import Secret
 from exporter.providers.signatures import oss_v4
 from exporter.simulator import dialect, oss_xml, tokens
 from exporter.simulator.wire import FIRST, Answer, Call, Refused

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from exporter.core.jobs import STATUSES, Secret
+from exporter.core.jobs import STATUSES
+from exporter.core.secrets import Secret
 from exporter.providers.signatures import sigv4
 from exporter.simulator import dialect, tokens
 from exporter.simulator.wire import FIRST, Answer, Call, Refused

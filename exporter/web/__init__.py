@@ -1,0 +1,1 @@
+"""HTTP in: routes, content negotiation, the landing page and the server. No cloud API is called from here directly."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from exporter.collector.collector import Scraper
-    from exporter.core.jobs import Listing
+    from exporter.collector.collector import Collector
+    from exporter.core.snapshot import Snapshot
     from exporter.exposition.renderer import Blocks
     from exporter.exposition.self_metrics import SelfMetrics
 
@@ -63,7 +63,7 @@ class Settings:
 class Routes:
     """The handlers, and what they share: nothing but the scraper, the own metrics and one place to render."""
 
-    def __init__(self, scraper: Scraper, selfmetrics: SelfMetrics, settings: Settings) -> None:
+    def __init__(self, scraper: Collector, selfmetrics: SelfMetrics, settings: Settings) -> None:
         self._scraper = scraper
         self._selfmetrics = selfmetrics
         self._settings = settings
@@ -160,7 +160,7 @@ class Routes:
         """The answer: each target's lines are rendered while others are still being listed, then all are joined."""
         listed = time.monotonic()
 
-        async def blocks(listing: Listing) -> Blocks:
+        async def blocks(listing: Snapshot) -> Blocks:
             nonlocal listed
             listed = time.monotonic()
             return await self._renderer.blocks(listing, form)
@@ -212,7 +212,7 @@ def _text(text: str, status: int = 200) -> Response:
     return PlainTextResponse(text, status, headers={"x-content-type-options": "nosniff"})
 
 
-def create_app(scraper: Scraper, selfmetrics: SelfMetrics, settings: Settings) -> Starlette:
+def create_app(scraper: Collector, selfmetrics: SelfMetrics, settings: Settings) -> Starlette:
     """The ASGI application."""
     routes = Routes(scraper, selfmetrics, settings)
     fixed = zip(FIXED_PATHS, (routes.probe, routes.sd, routes.landing, routes.healthy, routes.ready), strict=True)

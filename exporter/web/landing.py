@@ -13,7 +13,7 @@ from exporter import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.core.jobs import Listing
+    from exporter.core.snapshot import Snapshot
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -34,7 +34,7 @@ tr { border-color: #333a42; } .up { color: #56d364; } .down { color: #ff7b72; } 
 """
 
 
-def page(rows: Iterable[tuple[str, Listing | None]], *, base: str, metrics: str) -> str:
+def page(rows: Iterable[tuple[str, Snapshot | None]], *, base: str, metrics: str) -> str:
     """The page for the targets in `rows`, each with its last listing (None: not listed yet).
 
     `base` stands ahead of each link, `metrics` is the path of the metrics.
@@ -62,7 +62,7 @@ def page(rows: Iterable[tuple[str, Listing | None]], *, base: str, metrics: str)
 """
 
 
-def _row(name: str, listing: Listing | None, base: str) -> str:
+def _row(name: str, listing: Snapshot | None, base: str) -> str:
     link = f'<a href="{escape(base)}/probe?target={quote(name, safe="/")}">{escape(name)}</a>'
     if listing is None:
         return f'<tr><td>{link}</td><td colspan="{len(_COLUMNS) - 1}">not listed yet: nothing has scraped it</td></tr>'

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.client.transport import Transport
-from exporter.core.interfaces import ConnectionSettings, Request
+from exporter.core.http import ConnectionSettings, Request
 from exporter.simulator import create_app
 from tests.rig import fresh_store, renew, warm_up
 from tests.serving import serve

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from exporter import config
-from exporter.core.interfaces import JobPolicy
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES
+from exporter.core.target import JobPolicy
 from exporter.simulator import Scenario, Store, World, create_app
 from tests.rig import exporting, parse, target_at, value
 from tests.serving import serve

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.client.transport import Transport
 from exporter.core.errors import REASONS, TransportError
-from exporter.core.interfaces import ConnectionSettings, Request
+from exporter.core.http import ConnectionSettings, Request
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import trustme
 
 from exporter.client.transport import Transport
 from exporter.core.errors import TransportError
-from exporter.core.interfaces import ConnectionSettings, Request
+from exporter.core.http import ConnectionSettings, Request
 from tests.rawserver import EMPTY_PAGE, Peer, free_port, raw_server
 
 pytestmark = pytest.mark.anyio

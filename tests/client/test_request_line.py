@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.simulator import Store, World
 from exporter.simulator.wire import Head
 from tests.rawserver import raw_server
@@ -41,7 +41,7 @@ async def test_what_is_signed_is_what_is_sent(name, security_token):
     async with raw_server(noting) as host:
         target = target_at(f"http://{host}", page_size=7)
         async with rig(target) as parts:
-            request = target.api.sign(target.api.list_jobs(token), owned, parts.now())
+            request = target.provider.sign(target.provider.list_request(token), owned, parts.now())
             await parts.transport.send(request, target.connection, max_bytes=1000)
     line, *lines = heads[0].removesuffix("\r\n\r\n").split("\r\n")
     assert line == f"GET /?batchJob&max-keys=7&continuation-token={quoted} HTTP/1.1"

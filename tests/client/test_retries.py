@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from exporter.client.session import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
-from exporter.core.errors import ListingError, ServiceError
+from exporter.core.errors import ScrapeError, ServiceError
 from exporter.simulator import Fault
 from tests.rawserver import EMPTY_PAGE, raw_server
 from tests.rig import Rig, keys, rig, target_at
@@ -60,7 +60,7 @@ async def test_what_will_not_pass_is_not_tried_again(name, store, store_url):
     """An answer that would be the same again ends the call after one request."""
     store.faults.add(LASTING[name])
     async with rig(target_at(store_url)) as parts:
-        with pytest.raises(ListingError) as caught:
+        with pytest.raises(ScrapeError) as caught:
             await parts.call()
     assert parts.counts() == (1, 1, 0)
     assert parts.failures() == {caught.value.reason: 1}
@@ -87,7 +87,7 @@ async def test_pauses_double(store, store_url):
     first, second = waits(store)
     assert BACKOFF_SECONDS / 2 <= first < BACKOFF_SECONDS
     assert BACKOFF_SECONDS <= second < 2 * BACKOFF_SECONDS
-    error = ListingError("", reason="connect", transient=True)
+    error = ScrapeError("", reason="connect", transient=True)
     assert parts.caller._pause(9, error) == MAX_BACKOFF_SECONDS / 2
     assert Rig((), jitter=lambda: 1.0).caller._pause(9, error) == MAX_BACKOFF_SECONDS
 

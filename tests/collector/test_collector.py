@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from exporter.core.interfaces import JobPolicy
+from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
@@ -289,7 +289,7 @@ async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
             raise KeyError(len(body), kept)
 
     broken_api = Broken(Endpoint("http", store_url.removeprefix("http://")), "cn-hangzhou")
-    async with rig(target_at(store_url, "broken", api=broken_api), target_at(store_url)) as parts:
+    async with rig(target_at(store_url, "broken", provider=broken_api), target_at(store_url)) as parts:
         broken, good = await parts.scrape()
     assert broken.error is not None
     assert (broken.error.reason, broken.jobs) == ("malformed", ())
@@ -346,7 +346,7 @@ async def test_the_jobs_settings_decide_on_series(target):
     """`jobs` of the target says which jobs have series, and what is left out is counted."""
     async with rig(target(jobs=JobPolicy(max=7, description=False))) as parts:
         listing = await parts.listing()
-    assert (len(listing.jobs), listing.describe) == (7, False)
+    assert (len(listing.jobs), listing.show_descriptions) == (7, False)
     assert listing.dropped == {"max_age": 0, "statuses": 0, "max": 18}
 
 

@@ -12,16 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.collector.paginator import MAX_AHEAD, MAX_IN_FLIGHT, Ahead, Pages, list_jobs
-from exporter.core.errors import ListingError, PaginationError, ServiceError
+from exporter.core.errors import PaginationError, ScrapeError, ServiceError
 from exporter.core.jobs import Job
-from exporter.providers.batch_xml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, early_token
+from exporter.providers.batch_xml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, peek_next_token
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator.oss_xml import page
 from exporter.simulator.wire import Style
 
 if TYPE_CHECKING:
-    from exporter.core.interfaces import Onlooker, Request
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Onlooker
     from exporter.core.jobs import JobPage
 
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
@@ -32,7 +33,7 @@ FIRST, LAST = Style(), Style(token_first=False)
 class Repeating(Oss):
     """A service whose last page gives its own token once more."""
 
-    repeated_token_ends: ClassVar[bool] = True
+    repeated_token_is_last: ClassVar[bool] = True
 
 
 class Answer(NamedTuple):
@@ -65,7 +66,7 @@ class Service:
     most: int = 0
 
     async def read(self, request: Request, onlooker: Onlooker) -> JobPage:
-        (token,) = [token for token in self.answers if self.api.list_jobs(token) == request]
+        (token,) = [token for token in self.answers if self.api.list_request(token) == request]
         self.asked.append(token)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -94,7 +95,7 @@ class Service:
         pages = Pages()
         try:
             await list_jobs(self.api, self.read, pages, max_pages=max_pages, ahead=self.ahead)
-        except ListingError as error:
+        except ScrapeError as error:
             return pages, str(error)
         finally:
             assert self.under_way == 0
@@ -113,14 +114,14 @@ def in_sequence(service: Service, max_pages: int) -> tuple[Pages, str]:
             pages.count += 1
             pages.jobs |= {job.id: job for job in told.jobs}
             token = told.next_token
-            if token is None or (token in given and service.api.repeated_token_ends):
+            if token is None or (token in given and service.api.repeated_token_is_last):
                 return pages, ""
             if token in given:
                 raise PaginationError("the service gives a page token a second time; the pages would never end")
             if pages.count >= max_pages:
                 raise PaginationError(f"there are more than {max_pages} pages; raise max_pages if that is right")
             given.add(token)
-        except ListingError as error:
+        except ScrapeError as error:
             error.page = pages.count + (not isinstance(error, PaginationError))
             return pages, str(error)
 
@@ -301,4 +302,4 @@ def test_a_listing_that_is_ended_ends_what_it_asked_for():
 )
 def test_a_token_is_seen_where_nothing_about_it_is_in_doubt(begin, token):
     """Only a whole token of documented characters ahead of the jobs, and near the begin, is asked by early."""
-    assert early_token(bytearray(begin)) == token
+    assert peek_next_token(bytearray(begin)) == token

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from exporter.collector import job_details
-from exporter.core.interfaces import JobPolicy
 from exporter.core.jobs import Job
+from exporter.core.target import JobPolicy
 from exporter.exposition.families import assemble, blocks
 from exporter.providers.oss import Oss
 from exporter.simulator import Fault, Store, World, create_app
@@ -168,7 +168,7 @@ async def test_a_malformed_answer_does_not_cost_the_listing(store, store_url, bo
 async def test_kept_answers_are_bounded(world, monkeypatch):
     """No more than MAX_KEPT answers are kept; the one that was not used for longest goes first."""
     monkeypatch.setattr(job_details, "MAX_KEPT", 3)
-    reasons = job_details.Reasons()
+    reasons = job_details.DetailCache()
     world.listed[:] = [job(number) for number in range(5)]
     details = {
         made.id: Oss.parse_job(

@@ -18,8 +18,9 @@ from exporter.providers.oss import Oss
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.errors import ListingError
-    from exporter.core.interfaces import Onlooker, Request
+    from exporter.core.errors import ScrapeError
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Onlooker
 
 pytestmark = pytest.mark.anyio
 
@@ -30,21 +31,21 @@ OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
 class Repeating(Oss):
     """A service whose last page gives its own token once more."""
 
-    repeated_token_ends: ClassVar[bool] = True
+    repeated_token_is_last: ClassVar[bool] = True
 
 
 @dataclass(slots=True)
 class Shelf:
     """A service in memory: the page, or the error, that each query is answered with."""
 
-    pages: Mapping[str | None, JobPage | ListingError]
+    pages: Mapping[str | None, JobPage | ScrapeError]
     api: Oss = OSS
     asked: list[str] = field(default_factory=list)
     """The query of each request, in their order."""
 
     async def read(self, request: Request, _: Onlooker) -> JobPage:
         self.asked.append(request.query)
-        (page,) = [page for token, page in self.pages.items() if self.api.list_jobs(token) == request]
+        (page,) = [page for token, page in self.pages.items() if self.api.list_request(token) == request]
         await asyncio.sleep(0)
         if isinstance(page, JobPage):
             return page
@@ -56,14 +57,14 @@ class Shelf:
         return pages
 
     def queries(self, *tokens: str | None) -> list[str]:
-        return [self.api.list_jobs(token).query for token in tokens]
+        return [self.api.list_request(token).query for token in tokens]
 
 
 def page(next_token: str | None, *ids: str, status: str = "Active") -> JobPage:
     return JobPage([Job(name, status) for name in ids], next_token)
 
 
-def error(reason: str) -> ListingError:
+def error(reason: str) -> ScrapeError:
     match reason:
         case "malformed":
             return MalformedResponse("not what is documented")
@@ -163,7 +164,7 @@ async def test_as_many_pages_as_allowed_are_no_error(max_pages):
 @pytest.mark.parametrize("failing", [1, 2, 3])
 async def test_an_error_names_its_page(failing, reason):
     """An error ends the listing, names the page that could not be read, from 1, and keeps its reason."""
-    answers: list[JobPage | ListingError] = [page("2", "a"), page("3", "b"), page(None, "c")]
+    answers: list[JobPage | ScrapeError] = [page("2", "a"), page("3", "b"), page(None, "c")]
     answers[failing - 1] = error(reason)
     shelf = Shelf(dict(zip((None, "2", "3"), answers, strict=True)))
     pages = Pages()

@@ -5,8 +5,9 @@ from dataclasses import MISSING, fields
 import pytest
 
 from exporter.config import parse
-from exporter.core.interfaces import ConnectionSettings, JobPolicy, Target
+from exporter.core.http import ConnectionSettings
 from exporter.core.jobs import STATUSES
+from exporter.core.target import JobPolicy, Target
 
 TWO_ACCOUNTS = """\
 accounts:
@@ -23,7 +24,7 @@ def test_a_target_is_an_account_in_a_region(targets):
         ("oss/prod/ap-southeast-1", 3.0),
         ("oss/test, München/cn-hangzhou", 10.0),
     ]
-    assert [target.api.list_jobs(None).host for target in found] == [
+    assert [target.provider.list_request(None).host for target in found] == [
         "oss-cn-hangzhou.aliyuncs.com",
         "oss-ap-southeast-1.aliyuncs.com",
         "oss-cn-hangzhou.aliyuncs.com",
@@ -38,7 +39,7 @@ def test_the_smallest_file_gives_the_defaults(targets):
     documented = {field.name: field.default for field in fields(Target) if field.default is not MISSING}
     assert {name: getattr(target, name) for name in documented} == documented
     assert target.credentials.name == "default"
-    assert "max-keys=1000" in target.api.list_jobs(None).query
+    assert "max-keys=1000" in target.provider.list_request(None).query
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_the_providers_keys_are_read(targets):
     """The endpoint, its scheme and the size of a page reach the provider."""
     lines = "endpoint: 'http://{region}.storage.example:8080'\n    allow_http: true\n    page_size: 7"
     [target] = targets(lines)
-    request = target.api.list_jobs(None)
+    request = target.provider.list_request(None)
     assert (request.scheme, request.host) == ("http", "cn-hangzhou.storage.example:8080")
     assert "max-keys=7" in request.query
 
@@ -160,7 +161,7 @@ def test_accounts_without_a_name_are_not_compared(problems):
 def test_this_machine_may_be_asked_without_tls(targets, endpoint):
     """An endpoint on a loopback address may be http://."""
     [target] = targets(f"endpoint: {endpoint}")
-    assert target.api.list_jobs(None).scheme == "http"
+    assert target.provider.list_request(None).scheme == "http"
 
 
 @pytest.mark.parametrize(

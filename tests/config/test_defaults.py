@@ -29,7 +29,7 @@ accounts:
 """
     first, second = targets(text=text)
     assert (first.region, second.region) == ("r1", "r2")
-    assert second == replace(first, region="r2", api=second.api)
+    assert second == replace(first, region="r2", provider=second.provider)
     assert (first.timeout, first.retries) == (3.0, 7)
     assert (first.jobs.max, first.jobs.max_age, first.jobs.statuses) == (3, 3600.0, {"Failed"})
     assert (first.connection.ca_file, first.connection.server_name) == ("ca.pem", "b")

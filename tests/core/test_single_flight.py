@@ -119,10 +119,10 @@ async def test_what_fails_for_nobody_is_told_too(caplog):
 async def test_nothing_is_held_when_all_have_their_result():
     """Neither the result nor what it was made of outlives those who use them; no collection of cycles is needed."""
 
-    class Listing:
+    class Snapshot:
         pass
 
-    shared, work, of = sharing(), Work(), [Listing()]
+    shared, work, of = sharing(), Work(), [Snapshot()]
     work.end.set()
     gc.disable()
     try:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from exporter.core.interfaces import ConnectionSettings
+from exporter.core.http import ConnectionSettings
 from exporter.core.workers import WaitingThreads, reading
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
@@ -89,7 +89,7 @@ async def test_parsing_leaves_the_loop_free(store_url):
             await asyncio.sleep(0.01)
             gaps.append(time.monotonic() - before)
 
-    async with rig(target_at(store_url, api=api)) as parts:
+    async with rig(target_at(store_url, provider=api)) as parts:
         ticking = asyncio.create_task(tick())
         listing = await parts.listing()
         ticking.cancel()

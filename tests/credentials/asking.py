@@ -9,7 +9,7 @@ import time
 
 from exporter import credentials, logs
 from exporter.core.errors import CredentialsError
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 from tests.credentials.conftest import offline
 
 PACKAGES = ("alibabacloud_credentials", "botocore", "tencentcloud")
@@ -19,7 +19,7 @@ async def answer(issuer):
     try:
         issued = await issuer.issue(offline, time.time())
     except CredentialsError as error:
-        return {"error": str(error), "reason": error.reason, "not set up": isinstance(error, NotSetUp)}
+        return {"error": str(error), "reason": error.reason, "not set up": isinstance(error, NotConfigured)}
     keys = issued.credentials
     parts = [keys.key_id, keys.secret.reveal(), keys.token.reveal() if keys.token else None]
     return {"keys": parts, "expires": keys.expires, "imported": [name for name in PACKAGES if name in sys.modules]}

@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import alibaba
 from exporter.credentials.chain import Default
 from exporter.credentials.environment import Environment

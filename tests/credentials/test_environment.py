@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from tests.credentials.conftest import offline
 
 NONE = "there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET"

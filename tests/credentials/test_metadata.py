@@ -6,10 +6,10 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from exporter.core.errors import CredentialsError, TransportError
-from exporter.core.interfaces import Request
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.http import Request
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import alibaba, metadata, tencent
-from exporter.credentials.chain import NotSetUp
+from exporter.credentials.chain import NotConfigured
 from exporter.credentials.temporary import Temporary
 from tests.credentials.clouds import Cvm, Ecs, iso
 from tests.credentials.conftest import offline
@@ -106,7 +106,7 @@ async def test_a_machine_without_a_role(temporary, fetch, cloud):
     """A machine without a role says so."""
     made = cloud()
     made.fault = lambda seen: Response(status_code=404) if seen.path == cloud.folder else None
-    with pytest.raises(NotSetUp) as caught:
+    with pytest.raises(NotConfigured) as caught:
         await temporary(made).get(fetch)
     assert (str(caught.value), caught.value.reason) == ("no role is attached to this machine", "config")
 
@@ -148,7 +148,7 @@ async def test_a_failure_that_the_service_tells(temporary, fetch, cloud):
 async def test_metadata_can_be_switched_off(environment):
     """With ALIBABA_CLOUD_ECS_METADATA_DISABLED nobody is asked."""
     issuer = alibaba.Metadata({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
-    with pytest.raises(NotSetUp, match="switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+    with pytest.raises(NotConfigured, match="switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         await issuer.issue(offline, time.time())
 
 
@@ -171,7 +171,7 @@ async def test_where_the_service_is(issuer, url):
         asked.append((request.url, bounds["direct"]))
         raise TransportError("no route", reason="connect")
 
-    with pytest.raises(NotSetUp, match="no metadata service: no route"):
+    with pytest.raises(NotConfigured, match="no metadata service: no route"):
         await issuer.issue(note, time.time())
     assert asked[0] == (url, True)
     assert all(direct for _, direct in asked)

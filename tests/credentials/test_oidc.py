@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import alibaba, tencent
 from tests.credentials.clouds import TOKEN, AlibabaSts, TencentSts
 from tests.credentials.conftest import offline

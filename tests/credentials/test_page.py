@@ -57,7 +57,7 @@ def test_the_examples_can_be_used():
         documents = list(yaml.safe_load_all(block))
         if "accounts" in documents[0]:
             [target] = config.parse(block.encode(), file="credentials.md", environment={}).targets
-            used.append((target.provider, target.credentials.name))
+            used.append((target.provider_name, target.credentials.name))
     assert set(used) == {("oss", "oidc"), ("cos", "oidc"), ("oss", "metadata"), ("cos", "metadata"), ("s3", "sdk")}
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import Response
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.issued import Issued
 from exporter.credentials.temporary import Temporary
 from tests.credentials.clouds import Ecs

@@ -8,7 +8,7 @@ import time
 import pytest
 from starlette.responses import Response
 
-from exporter.core.interfaces import ConnectionSettings
+from exporter.core.http import ConnectionSettings
 from exporter.credentials import alibaba
 from exporter.credentials.temporary import Temporary
 from tests.credentials.clouds import AlibabaSts, iso

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import SOURCES, sdk
 from tests.credentials.conftest import offline
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import characters
 from tests.credentials.conftest import offline
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from exporter.core.errors import CredentialsError
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import sdk
 from tests.credentials.conftest import offline
 

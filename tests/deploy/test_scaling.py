@@ -10,8 +10,8 @@ import httpx
 import pytest
 import yaml
 
-from exporter.core.interfaces import JobPolicy
 from exporter.core.jobs import Job
+from exporter.core.target import JobPolicy
 from exporter.simulator import Store, World, create_app
 from tests.deploy.test_rules import RULE_FILES, promtool
 from tests.rig import exporting, parse, target_at

@@ -12,20 +12,20 @@ from prometheus_client.core import GaugeMetricFamily
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.core.jobs import Listing
+    from exporter.core.snapshot import Snapshot
 
 TARGET = ("provider", "account", "region")
 STATED_JOB = (*TARGET, "job_id", "status")
 JOB = (*TARGET, "job_id")
 
 
-def families(listings: Iterable[Listing]) -> list[GaugeMetricFamily]:
+def families(listings: Iterable[Snapshot]) -> list[GaugeMetricFamily]:
     """Every family, also where it has no samples. `listings` are each of another target."""
     listings = list(listings)
     return [*_of_targets(listings), *_with_status(listings), *_without_status(listings), *_described(listings)]
 
 
-def _of_targets(listings: list[Listing]) -> list[GaugeMetricFamily]:
+def _of_targets(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     up = GaugeMetricFamily("batchops_up", "", labels=TARGET)
     error = GaugeMetricFamily("batchops_scrape_error", "", labels=(*TARGET, "reason"))
     duration = GaugeMetricFamily("batchops_scrape_duration_seconds", "", labels=TARGET)
@@ -52,7 +52,7 @@ def _of_targets(listings: list[Listing]) -> list[GaugeMetricFamily]:
     return [up, error, duration, pages, dropped, last_success, expiration, counts]
 
 
-def _with_status(listings: list[Listing]) -> list[GaugeMetricFamily]:
+def _with_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     status = GaugeMetricFamily("batchops_job_status", "", labels=STATED_JOB)
     tasks = GaugeMetricFamily("batchops_job_tasks", "", labels=STATED_JOB)
     succeeded = GaugeMetricFamily("batchops_job_tasks_succeeded", "", labels=STATED_JOB)
@@ -73,7 +73,7 @@ def _with_status(listings: list[Listing]) -> list[GaugeMetricFamily]:
     return [status, tasks, succeeded, failed, elapsed]
 
 
-def _without_status(listings: list[Listing]) -> list[GaugeMetricFamily]:
+def _without_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     info = GaugeMetricFamily("batchops_job_info", "")
     priority = GaugeMetricFamily("batchops_job_priority", "", labels=JOB)
     created = GaugeMetricFamily("batchops_job_created_timestamp_seconds", "", labels=JOB)
@@ -82,7 +82,7 @@ def _without_status(listings: list[Listing]) -> list[GaugeMetricFamily]:
         for job in listing.jobs:
             labels = (listing.provider, listing.account, listing.region, job.id)
             told = dict(zip(JOB, labels, strict=True), operation=job.operation or "")
-            if listing.describe:
+            if listing.show_descriptions:
                 told["description"] = job.description or ""
             info.add_sample(info.name, told, 1)
             if job.priority is not None:
@@ -94,7 +94,7 @@ def _without_status(listings: list[Listing]) -> list[GaugeMetricFamily]:
     return [info, priority, created, terminated]
 
 
-def _described(listings: list[Listing]) -> list[GaugeMetricFamily]:
+def _described(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     failure = GaugeMetricFamily("batchops_job_failure_info", "", labels=(*JOB, "failure_code", "failure_reason"))
     suspended = GaugeMetricFamily("batchops_job_suspended_timestamp_seconds", "", labels=JOB)
     for listing in listings:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import strategies as st
 
 from exporter.collector.selection import DROP_REASONS
-from exporter.core.errors import REASONS, ListingError
-from exporter.core.jobs import STATUSES, Job, JobDetail, Listing
+from exporter.core.errors import REASONS, ScrapeError
+from exporter.core.jobs import STATUSES, Job, JobDetail
+from exporter.core.snapshot import Snapshot
 from exporter.exposition import families, gzip_pieces
 
 AWKWARD = (
@@ -50,7 +51,7 @@ jobs = st.builds(
     failed=st.none() | counts,
     elapsed_active=st.none() | counts,
 )
-errors = st.builds(ListingError, texts, reason=st.sampled_from(REASONS))
+errors = st.builds(ScrapeError, texts, reason=st.sampled_from(REASONS))
 
 
 def explained(listing, details):
@@ -68,7 +69,7 @@ details = st.builds(
 )
 # A failed listing may hold the jobs of the last good one; what goes with what is not the renderer's to judge.
 listings = st.builds(
-    Listing,
+    Snapshot,
     provider=st.sampled_from(("oss", "cos", "s3")),
     account=texts,
     region=texts,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.core.errors import ListingError
-from exporter.core.jobs import STATUSES, Job, JobDetail, Listing
+from exporter.core.errors import ScrapeError
+from exporter.core.jobs import STATUSES, Job, JobDetail
+from exporter.core.snapshot import Snapshot
 from exporter.exposition.families import FAMILIES, assemble, blocks
 from exporter.exposition.self_metrics import SelfMetrics
 from tests import needs
@@ -32,7 +33,7 @@ JOBS = (
     Job("b-3005", "Frozen", None, "状态未知 🧊", None, None, None, None, 0, 0, 0),
 )
 LISTINGS = (
-    Listing(
+    Snapshot(
         provider="oss",
         account="prod",
         region="cn-hangzhou",
@@ -50,13 +51,13 @@ LISTINGS = (
         credentials_source="oidc",
         credentials_expire=1760010800.0,
     ),
-    Listing(
+    Snapshot(
         provider="oss",
         account="prod",
         region="ap-southeast-1",
         pages=0,
         duration=0.5,
-        error=ListingError("no permission", reason="access_denied"),
+        error=ScrapeError("no permission", reason="access_denied"),
         last_success=1760000000.0,
         credentials_source="static",
     ),

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.jobs import Job, JobDetail, Listing
+from exporter.core.jobs import Job, JobDetail
+from exporter.core.snapshot import Snapshot
 from exporter.exposition.families import MOST_SLICE, assemble, blocks
 from exporter.exposition.gzip_pieces import Packed, join
 from exporter.exposition.keptpieces import JOB_BYTES, KEPT_BYTES, KeptPieces
 from tests.exposition import strategies
 
-BASE = Listing(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
+BASE = Snapshot(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
 
 
 def numbered(count, first=0):
@@ -69,7 +70,7 @@ mixtures = st.lists(
 )
 listings = st.builds(
     lambda jobs, region, describe, details: strategies.explained(
-        replace(BASE, jobs=tuple(jobs), region=region, describe=describe), details
+        replace(BASE, jobs=tuple(jobs), region=region, show_descriptions=describe), details
     ),
     runs | mixtures,
     st.sampled_from(("one", "two")),

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.core.errors import ListingError
-from exporter.core.jobs import Job, JobDetail, Listing
+from exporter.core.errors import ScrapeError
+from exporter.core.jobs import Job, JobDetail
+from exporter.core.snapshot import Snapshot
 from exporter.exposition.families import FAMILIES, TARGET_LABELS, assemble, blocks
 from exporter.exposition.self_metrics import OPENMETRICS_END
 from tests.exposition import oracle
@@ -39,7 +40,7 @@ CONTRACT = {
 }
 """What users hold on to: every family about targets and jobs, with its labels beside those of the target."""
 
-BASE = Listing(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
+BASE = Snapshot(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
 
 
 def text(scrape):
@@ -104,7 +105,7 @@ def test_every_family_shows_its_labels():
         details={FULL_JOB.id: JobDetail(FULL_JOB, "AccessDenied", "no role", 1760000050)},
         counts={"Active": 1},
         dropped={"max": 0},
-        error=ListingError("slow", reason="timeout"),
+        error=ScrapeError("slow", reason="timeout"),
         last_success=1.0,
         credentials_source="oidc",
         credentials_expire=2.0,
@@ -117,7 +118,7 @@ def test_every_family_shows_its_labels():
 
 def test_no_description_without_describe():
     """Where descriptions are switched off the label is absent, not empty."""
-    shown = samples(parse_text(text([replace(BASE, jobs=(FULL_JOB,), describe=False)])))
+    shown = samples(parse_text(text([replace(BASE, jobs=(FULL_JOB,), show_descriptions=False)])))
     assert [tuple(sample.labels) for sample in shown["batchops_job_info"]] == [(*TARGET_LABELS, "job_id", "operation")]
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.jobs import Job, Listing
+from exporter.core.jobs import Job
+from exporter.core.snapshot import Snapshot
 from exporter.exposition.families import LEAST_SLICE, MOST_SLICE, _cuts, assemble, blocks
 from tests.exposition.strategies import scrapes, small_slices
 
-BASE = Listing(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
+BASE = Snapshot(provider="oss", account="prod", region="cn-hangzhou", pages=1, duration=0.5)
 
 
 def numbered(first, end):
@@ -54,7 +55,7 @@ def test_slices_stay_where_jobs_come_and_go():
 
 def test_what_rendering_takes_is_for_one_slice():
     """Beside the text that it makes, rendering many jobs takes no more memory than a fraction of it."""
-    listing = Listing("oss", "prod", "cn-hangzhou", 1, 0.5, jobs=numbered(0, 20_000))
+    listing = Snapshot("oss", "prod", "cn-hangzhou", 1, 0.5, jobs=numbered(0, 20_000))
     tracemalloc.start()
     try:
         made = blocks(listing)

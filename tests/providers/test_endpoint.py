@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from exporter.core.http import is_loopback
 from exporter.core.section import Section
-from exporter.providers.endpoint import Endpoint, is_loopback
+from exporter.providers.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from exporter.core.errors import Problem

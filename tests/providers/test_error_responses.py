@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.errors import REASONS, ServiceError
-from exporter.core.interfaces import Response
+from exporter.core.http import Response
 from exporter.providers import error_responses
-from exporter.providers.error_responses import Meaning
+from exporter.providers.error_responses import ErrorMeaning
 
 CODES = {
-    "AccessDenied": Meaning("access_denied", "grant the permission store:ListJobs"),
-    "SlowDown": Meaning("throttled", "scrape less often"),
+    "AccessDenied": ErrorMeaning("access_denied", "grant the permission store:ListJobs"),
+    "SlowDown": ErrorMeaning("throttled", "scrape less often"),
 }
 DATE = "Sun, 22 Nov 2026 05:30:00 GMT"
 

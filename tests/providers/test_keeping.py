@@ -10,13 +10,13 @@ import pytest
 
 from exporter.core.errors import MalformedResponse
 from exporter.providers import batch_xml
-from exporter.providers.batch_xml import Dialect, parse_jobs, whole
+from exporter.providers.batch_xml import XmlFormat, parse_jobs, whole
 from exporter.providers.keeping import JOB_BYTES, MAX_KEPT_BYTES, KeptPages, Room
 from exporter.simulator import make_jobs, oss_xml
 from exporter.simulator.wire import Style
 
 NOW = 1_760_000_000.0
-OSS = Dialect(item="JobListDescriptor", time=whole)
+OSS = XmlFormat(item="JobListDescriptor", time=whole)
 JOBS = make_jobs(12, now=NOW)
 PLAIN = Style()
 

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.jobs import Job
-from exporter.providers.batch_xml import Dialect, iso8601, parse_jobs, whole
+from exporter.providers.batch_xml import XmlFormat, iso8601, parse_jobs, whole
 from exporter.providers.keeping import KeptPages, Room
 from exporter.simulator import WIRES, make_jobs
 from exporter.simulator.wire import Style
 from tests.providers.test_keeping import eager, outcome
 
-OSS = Dialect(item="JobListDescriptor", time=whole)
-MEMBER = Dialect(item="member", time=iso8601)
+OSS = XmlFormat(item="JobListDescriptor", time=whole)
+MEMBER = XmlFormat(item="member", time=iso8601)
 CLOUDS = {name: (wire.listed, OSS if name == "oss" else MEMBER) for name, wire in WIRES.items()}
 JOBS = make_jobs(12, now=1_760_000_000.0)
 PLAIN = Style()

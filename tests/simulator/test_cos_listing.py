@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from exporter.collector.paginator import Ahead, Pages, list_jobs
 from exporter.core.errors import PaginationError
-from exporter.core.interfaces import JobPolicy
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
+from exporter.core.target import JobPolicy
 from exporter.providers.cos import Cos
 from exporter.providers.endpoint import Endpoint
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
@@ -24,7 +24,8 @@ from tests.rig import keys, rig, target_at
 from tests.serving import serve
 
 if TYPE_CHECKING:
-    from exporter.core.interfaces import Onlooker, Request
+    from exporter.core.http import Request
+    from exporter.core.interfaces import Onlooker
     from exporter.core.jobs import JobPage
 
 NOW = 1_795_325_400.0
@@ -97,7 +98,7 @@ async def test_a_listing_over_real_sockets(flag):
     store = store_of(30, Style(token_on_last_page=flag))
     store.security_token = "a+b/c==&;~"
     with serve(create_app(store)) as url:
-        target = target_at(url, api=_api(url, 10), credentials=keys(token=store.security_token))
+        target = target_at(url, provider=_api(url, 10), credentials=keys(token=store.security_token))
         async with rig(target, now=lambda: NOW) as made:
             listing = await made.listing()
     assert listing.error is None
@@ -114,7 +115,7 @@ async def test_jobs_described_over_real_sockets():
     store.world.details[awkward.id] = Detail("ManifestNotFound", "It is gone.")
     with serve(create_app(store)) as url:
         policy = JobPolicy(ids=("none", awkward.id))
-        async with rig(target_at(url, api=_api(url, 10), jobs=policy), now=lambda: NOW) as made:
+        async with rig(target_at(url, provider=_api(url, 10), jobs=policy), now=lambda: NOW) as made:
             listing = await made.listing()
     assert listing.error is None
     assert listing.jobs == (awkward,)
@@ -132,7 +133,7 @@ async def test_how_far_the_clock_may_be_off(seconds, reason, says):
     """A clock is right enough from 15 minutes behind to a minute ahead; else the error names the clock."""
     store = store_of(1)
     with serve(create_app(store)) as url:
-        async with rig(target_at(url, api=_api(url, 10)), now=lambda: NOW + seconds) as made:
+        async with rig(target_at(url, provider=_api(url, 10)), now=lambda: NOW + seconds) as made:
             listing = await made.listing()
     assert (listing.error and listing.error.reason) == reason
     assert says in str(listing.error)

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from exporter.core.jobs import Secret
+    from exporter.core.secrets import Secret
 
 ALGORITHM: Final = "sha1"
 TOKEN_HEADER: Final = "x-cos-security-token"  # noqa: S105 - a header's name

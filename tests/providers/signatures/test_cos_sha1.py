@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.providers.cos import LATE_SECONDS, Cos
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.signatures import cos_sha1
@@ -142,7 +142,7 @@ def test_any_request_is_signed_as_officially(method, path, pairs, headers, other
 def test_what_is_sent_is_signed_as_officially(token, job_id, page_size, appid, host, keys, now, fraction):
     """Each request has the APPID, the token, and what the official package makes of the whole of it."""
     api = Cos(Endpoint("https", host), appid, page_size)
-    request = api.list_jobs(token) if job_id is None else api.describe_job(job_id)
+    request = api.list_request(token) if job_id is None else api.describe_request(job_id)
     request = api.sign(request, keys, now + fraction)
     sent = dict(request.headers)
     signed = official_cos.authorization(

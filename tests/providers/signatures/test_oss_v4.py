@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.providers.signatures import oss_v4
@@ -149,7 +149,7 @@ def test_any_request_is_signed_as_officially(parameters, headers, region, keys, 
 def test_what_is_sent_is_signed_as_officially(token, page_size, region, keys, now, fraction):
     """The headers of every ListJobs request are those that the official package would send with the same URL."""
     api = Oss(Endpoint("https", "oss.example"), region, page_size)
-    request = api.sign(api.list_jobs(token), keys, now + fraction)
+    request = api.sign(api.list_request(token), keys, now + fraction)
     context = official(request.url, {}, set(), region, keys, now)
     expected = {name.lower(): value for name, value in context.request.headers.items()}
     del expected["date"]  # not signed, and the exporter sends none

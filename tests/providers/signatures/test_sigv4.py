@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.core.jobs import Credentials, Secret
+from exporter.core.secrets import Credentials, Secret
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.s3 import S3
 from exporter.providers.signatures import sigv4
@@ -118,7 +118,7 @@ def test_any_request_is_signed_as_officially(path, parameters, headers, region, 
 def test_what_is_sent_is_signed_as_officially(token, job_id, host, region, keys, now, fraction):
     """The headers of every request are account, date, payload, token, and what botocore makes of them and the host."""
     api = S3(Endpoint("https", host), region, "123456789012")
-    unsigned = api.list_jobs(token) if job_id is None else api.describe_job(job_id)
+    unsigned = api.list_request(token) if job_id is None else api.describe_request(job_id)
     request = api.sign(unsigned, keys, now + fraction)
     assert request.headers == judge("GET", request.url, unsigned.headers, keys, region, now).headers
     assert request.headers.keys() - {"x-amz-security-token"} == {
