@@ -19,7 +19,7 @@ import yaml
 from exporter import __version__, config, logs, options, simulator
 from exporter.client.session import Caller
 from exporter.client.transport import Transport
-from exporter.collector.collector import Collector
+from exporter.collector.target_collector import Collector
 from exporter.core.errors import ConfigError, ExporterError
 from exporter.core.workers import WaitingThreads
 from exporter.exposition.self_metrics import SelfMetrics

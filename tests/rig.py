@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.client.session import Caller
 from exporter.client.transport import Transport
-from exporter.collector.collector import Collector
+from exporter.collector.target_collector import Collector
 from exporter.core.deadline import Deadline
 from exporter.core.errors import TransportError
 from exporter.core.http import ConnectionSettings, Request

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from exporter.collector.collector import Collector
+    from exporter.collector.target_collector import Collector
     from exporter.core.snapshot import Snapshot
     from exporter.exposition.renderer import Blocks
     from exporter.exposition.self_metrics import SelfMetrics

@@ -197,7 +197,7 @@ async def test_a_hasty_scrape_is_not_the_target_s_state(store, target, caplog):
         last = parts.scraper.last(parts.targets[0].name)
         assert last is not None
         assert last.error is None
-    assert [record for record in caplog.records if record.name == "exporter.collector.collector"] == []
+    assert [record for record in caplog.records if record.name == "exporter.collector.target_collector"] == []
 
 
 async def test_many_that_hang_do_not_starve_one(store, target):
@@ -296,7 +296,7 @@ async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
     assert str(broken.error) == "the exporter failed to read the answer; see its log"
     assert (good.error, len(good.jobs)) == (None, 25)
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert (record.name, record.__dict__["target"]) == ("exporter.collector.collector", "oss/broken/cn-hangzhou")
+    assert (record.name, record.__dict__["target"]) == ("exporter.collector.target_collector", "oss/broken/cn-hangzhou")
     assert record.exc_info[0] is KeyError
 
 
@@ -322,7 +322,7 @@ async def test_the_log_tells_what_changed(store, target, caplog):
             await parts.failure()
         await parts.listing()
         await parts.listing()
-    records = [record for record in caplog.records if record.name == "exporter.collector.collector"]
+    records = [record for record in caplog.records if record.name == "exporter.collector.target_collector"]
     assert [(record.levelname, record.__dict__.get("reason")) for record in records] == [
         ("WARNING", "access_denied"),
         ("DEBUG", "access_denied"),
