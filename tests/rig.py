@@ -1,41 +1,37 @@
-"""The exporter's moving parts, put together as the command line does it, around targets on loopback."""
+"""An exporter of targets on loopback, built as the command line builds it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.client.session import Caller
-from exporter.client.transport import Transport
-from exporter.collector.target_collector import Collector
 from exporter.core.deadline import Deadline
-from exporter.core.errors import TransportError
-from exporter.core.http import ConnectionSettings, Request
 from exporter.core.secrets import Secret
 from exporter.core.target import Target
 from exporter.credentials.static import Static
-from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator import Store, World, make_jobs
-from exporter.web.app import Settings, create_app
+from exporter.web.application import Application
 from tests.serving import serve
 from tests.simulator import official
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from starlette.applications import Starlette
 
     from exporter.core.errors import ScrapeError
     from exporter.core.interfaces import CredentialSource, Provider
+    from exporter.core.jobs import JobPage
     from exporter.core.snapshot import Snapshot
     from exporter.simulator.wire import Head
+    from exporter.web.app import Settings
 
 KEY_ID = Store.access_key_id
 KEY_SECRET = Store.access_key_secret
@@ -93,52 +89,38 @@ def value(samples: dict[Labelled, float], name: str, **labels: str) -> float | N
     return hits[0] if hits else None
 
 
-@dataclass
-class Rig:
-    """What `cli` puts together."""
+class Rig(Application):
+    """The exporter as the command line builds it, without jitter, with what tests ask of it."""
 
-    targets: tuple[Target, ...]
-    now: Callable[[], float] = time.time
-    jitter: Callable[[], float] = lambda: 0.0
-    transport: Transport = field(init=False, default_factory=Transport)
-    metrics: SelfMetrics = field(init=False)
-    caller: Caller = field(init=False)
-    scraper: Collector = field(init=False)
+    def __init__(
+        self, targets: Sequence[Target], settings: Settings | None = None, *, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(targets, settings, revision="abc", now=now, jitter=lambda: 0.0)
 
-    def __post_init__(self) -> None:
-        self.metrics = SelfMetrics(version="1.2.3", revision="abc")
-        self.metrics.show_from_zero(self.targets)
-        self.caller = Caller(self.transport, self.metrics, self.now, self.jitter)
-        self.scraper = Collector(self.targets, self.caller, self.metrics)
+    async def snapshot(self, allowed: float | None = None) -> Snapshot:
+        """A snapshot of the first target."""
+        return await self.collector.snapshot(self.targets[0].name, allowed)
 
-    async def listing(self, allowed: float | None = None) -> Snapshot:
-        """A scrape of the first target."""
-        (listing,) = await self.scrape(allowed, self.targets[0])
-        return listing
-
-    async def scrape(self, allowed: float | None = None, *targets: Target) -> list[Snapshot]:
-        """A listing of each of `targets`; without any, of all."""
-
-        async def itself(listing: Snapshot) -> Snapshot:
-            return listing
-
-        return await self.scraper.scrape([target.name for target in targets or self.targets], allowed, itself)
+    async def snapshots(self, allowed: float | None = None) -> list[Snapshot]:
+        """A snapshot of each target."""
+        return await asyncio.gather(*(self.collector.snapshot(target.name, allowed) for target in self.targets))
 
     async def failure(self, allowed: float | None = None) -> ScrapeError:
-        """The error of a scrape of the first target, which must fail and leave no trace of jobs."""
-        listing = await self.listing(allowed)
-        assert listing.error is not None
-        assert (listing.jobs, listing.counts, listing.dropped) == ((), None, None)
-        return listing.error
+        """The error of a snapshot of the first target, which must have failed and contain no jobs."""
+        snapshot = await self.snapshot(allowed)
+        assert snapshot.error is not None
+        assert (snapshot.jobs, snapshot.counts, snapshot.dropped) == ((), None, None)
+        return snapshot.error
 
-    async def call(self, seconds: float = 10.0) -> bytes:
-        """One call of the first target: its first page."""
-        request = self.targets[0].provider.list_request(None)
-        return await self.caller.call(self.targets[0], request, Deadline(time.monotonic() + seconds))
+    async def get(self, seconds: float = 10.0) -> JobPage:
+        """The first page of the first target."""
+        session = self.client.session(self.targets[0], Deadline(time.monotonic() + seconds))
+        provider = self.targets[0].provider
+        return await session.get(provider.list_request(None), provider.parse_jobs)
 
     def counts(self) -> tuple[int, int, int]:
         """Requests, failures (of any reason) and retries so far, of all targets."""
-        samples = parse(self.metrics.render(openmetrics=False).decode())
+        samples = parse(self.self_metrics.render(openmetrics=False).decode())
         names = ("requests_total", "request_failures_total", "request_retries_total")
         requests, failures, retries = (
             round(sum(number for key, number in samples.items() if key.name == f"batchops_api_{name}"))
@@ -147,42 +129,21 @@ class Rig:
         return requests, failures, retries
 
     def failures(self) -> dict[str, int]:
-        """Failures so far by reason, of all targets; only those that there were."""
-        samples = parse(self.metrics.render(openmetrics=False).decode())
-        found: dict[str, int] = {}
+        """Failures so far by reason, of all targets; only those above 0."""
+        samples = parse(self.self_metrics.render(openmetrics=False).decode())
+        result: dict[str, int] = {}
         for key, number in samples.items():
             if key.name == "batchops_api_request_failures_total" and number:
                 reason = dict(key.labels)["reason"]
-                found[reason] = found.get(reason, 0) + round(number)
-        return found
-
-    def app(self, settings: Settings | None = None) -> Starlette:
-        """The routes; connections are closed when the server that serves them ends."""
-
-        @contextlib.asynccontextmanager
-        async def closing(_app: Starlette) -> AsyncIterator[None]:
-            async with self.transport:
-                yield
-
-        app = create_app(self.scraper, self.metrics, settings or Settings())
-        app.router.lifespan_context = closing
-        return app
-
-
-async def warm_up(transport: Transport) -> None:
-    """Have the transport make what it makes at its first use: that takes its time, and many tests measure times."""
-    nobody = Request("ListJobs", "http", "127.0.0.1:1", "/")
-    with contextlib.suppress(TransportError):
-        await transport.send(nobody, ConnectionSettings(), max_bytes=0)
+                result[reason] = result.get(reason, 0) + round(number)
+        return result
 
 
 @contextlib.asynccontextmanager
 async def rig(*targets: Target, now: Callable[[], float] = time.time) -> AsyncIterator[Rig]:
-    """The parts for use in the test's own event loop."""
-    made = Rig(targets, now)
-    async with made.transport:
-        await warm_up(made.transport)
-        yield made
+    """An exporter of `targets` for use in the test's own event loop."""
+    async with Rig(targets, now=now) as parts:
+        yield parts
 
 
 def fresh_store() -> Store:
@@ -199,5 +160,13 @@ def renew(store: Store) -> Store:
 @contextlib.contextmanager
 def exporting(*targets: Target, settings: Settings | None = None) -> Iterator[str]:
     """The base URL of an exporter of `targets`."""
-    with serve(Rig(targets).app(settings)) as url:
+    parts = Rig(targets, settings)
+
+    @contextlib.asynccontextmanager
+    async def ready(_app: Starlette) -> AsyncIterator[None]:
+        async with parts:
+            yield
+
+    parts.asgi.router.lifespan_context = ready
+    with serve(parts.asgi) as url:
         yield url

@@ -1,4 +1,4 @@
-"""One API call: signed, sent, counted, and sent again where that may help."""
+"""The requests of one target: signed, paced, sent, counted, and sent again if that may help."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.client.rate_limit import RateLimiter
 from exporter.core.errors import ScrapeError, ServiceError
+from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,101 +22,135 @@ if TYPE_CHECKING:
     from exporter.client.transport import Transport
     from exporter.core.deadline import Deadline
     from exporter.core.http import Request, Response
-    from exporter.core.interfaces import Observer, Onlooker
+    from exporter.core.interfaces import Observer, OnProgress
     from exporter.core.target import Target
+    from exporter.core.workers import Turns
 
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
-"""Of an answer, after decompression; a page of 1000 jobs is below 1 MiB."""
+"""Of a response, after decompression; a page of 1000 jobs is below 1 MiB."""
+
+LARGE_PAGE_BYTES: Final = 2 * 1024 * 1024
+"""A larger page may take too long to be parsed on the event loop, and is parsed in a thread."""
 
 BACKOFF_SECONDS: Final = 0.2
 """Before the first retry; each further one waits twice as long."""
 
 MAX_BACKOFF_SECONDS: Final = 5.0
-"""Of our own accord; a service may ask for more."""
+"""The longest pause that we choose; a service may ask for more."""
 
 NOTABLE_SKEW_SECONDS: Final = 60.0
-"""A clock that is this far off is named where the service refused the signature."""
+"""If the service refuses the signature and the clocks differ by more than this, the message says so."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Caller:
-    """Sends the calls of all targets. `now` gives Unix seconds: the time that requests are signed for."""
+class Client:
+    """Opens the sessions of all targets. `now` returns Unix seconds: the time that requests are signed for."""
 
     transport: Transport
     observer: Observer
+    turns: Turns
     now: Callable[[], float] = time.time
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     """From 0 to 1: spreads the retries of many exporters."""
-    _paces: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
-    """Of each account: its regions share one, but those that the configuration gives another rate."""
+    worker: Worker = field(default_factory=lambda: Worker("parse"), init=False, repr=False)
+    _rate_limiters: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
 
-    async def call(
-        self, target: Target, request: Request, deadline: Deadline, onlooker: Onlooker | None = None
-    ) -> bytes:
-        """The body of the answer to `request`, signed anew at each attempt; `onlooker` sees it come in each time.
+    def session(self, target: Target, deadline: Deadline) -> Session:
+        """A session for the requests to `target` until `deadline`."""
+        return Session(self, target, deadline, self._rate_limiter(target))
 
-        Raises ScrapeError: the last one, where the retries are used up or none fits before `deadline`.
+    def _rate_limiter(self, target: Target) -> RateLimiter:
+        """The rate limiter of the account: its regions share one, unless they are configured with another rate."""
+        rate = target.requests_per_second
+        return self._rate_limiters.setdefault((target.provider_name, target.account, rate), RateLimiter(rate))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The requests of one target under one deadline."""
+
+    client: Client
+    target: Target
+    deadline: Deadline
+    rate_limiter: RateLimiter
+
+    async def get(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None = None) -> T:
+        """What `parse` returns for the body of the response to `request`.
+
+        Raises ScrapeError: the last one, if the retries are used up or none fits before the deadline.
         """
         attempt = 0
         while True:
             try:
-                return await self._attempt(target, request, onlooker)
+                return await self._attempt(request, parse, on_progress)
             except ScrapeError as error:
                 pause = self._pause(attempt, error)
-                late = pause >= deadline.remaining(time.monotonic())
-                if not error.transient or late or attempt == target.retries:
+                late = pause >= self.deadline.remaining(time.monotonic())
+                if not error.transient or late or attempt == self.target.retries:
                     raise
-                log.debug("retry in %.3f s: %s", pause, error, extra={"target": target.name})
+                log.debug("retry in %.3f s: %s", pause, error, extra={"target": self.target.name})
             attempt += 1
             await asyncio.sleep(pause)
-            self.observer.retried(target, request.operation)
+            self.client.observer.retried(self.target, request.operation)
 
     def _pause(self, attempt: int, error: ScrapeError) -> float:
-        """Seconds to wait after `attempt` (from 0): what the service asks for, or our own doubling, jittered time."""
-        asked = error.retry_after if isinstance(error, ServiceError) else None
+        """Seconds to wait after `attempt` (from 0): the service's own wish, or our doubling, jittered time if longer."""
+        wanted = error.retry_after if isinstance(error, ServiceError) else None
         own = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * float(2**attempt))
-        return max(asked or 0.0, own * (0.5 + 0.5 * self.jitter()))
+        return max(wanted or 0.0, own * (0.5 + 0.5 * self.client.jitter()))
 
-    async def _attempt(self, target: Target, request: Request, onlooker: Onlooker | None) -> bytes:
-        rate = target.requests_per_second
-        pace = self._paces.setdefault((target.provider_name, target.account, rate), RateLimiter(rate))
-        try:
-            await asyncio.sleep(pace.wait(time.monotonic()))
-        except asyncio.CancelledError:
-            pace.give_back()
-            raise
-        fetch = partial(self.transport.fetch, proxy_url=target.connection.proxy_url)
+    async def _attempt(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
+        """One request and its response. Raises ScrapeError, which is counted here unless it is about credentials."""
+        target, observer = self.target, self.client.observer
+        await self._wait_for_rate_limit()
+        fetch = partial(self.client.transport.fetch, proxy_url=target.connection.proxy_url)
         credentials = await target.credentials.get(fetch)
-        signed = target.provider.sign(request, credentials, self.now())
-        start = time.monotonic()
+        signed = target.provider.sign(request, credentials, self.client.now())
         try:
-            response = await self.transport.send(signed, target.connection, max_bytes=MAX_PAGE_BYTES, onlooker=onlooker)
-            if response.status != 200:  # noqa: PLR2004 - the only documented success
-                error = target.provider.error(response, request.operation)
+            return await self._send(signed, parse, on_progress)
+        except ScrapeError as error:
+            observer.failed(target, request.operation, error.reason)
+            raise
+        except asyncio.CancelledError:
+            if self.deadline.remaining(time.monotonic()) <= 0:  # otherwise the response is not needed any more
+                observer.failed(target, request.operation, "timeout")
+            raise
+
+    async def _wait_for_rate_limit(self) -> None:
+        try:
+            await asyncio.sleep(self.rate_limiter.reserve(time.monotonic()))
+        except asyncio.CancelledError:
+            self.rate_limiter.release()
+            raise
+
+    async def _send(self, signed: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
+        client, target = self.client, self.target
+        with client.transport.budget.body(MAX_PAGE_BYTES) as limit:  # the body is held until it is parsed
+            start = time.monotonic()
+            try:
+                response = await client.transport.send(signed, target.connection, limit, on_progress=on_progress)
+            finally:
+                client.observer.requested(target, signed.operation, time.monotonic() - start)
+            if response.status != HTTPStatus.OK:
+                error = target.provider.error(response, signed.operation)
                 error.message += self._skew(error, response)
                 raise error
-        except ScrapeError as error:
-            self.observer.failed(target, request.operation, error.reason)
-            raise
-        except asyncio.CancelledError:
-            if onlooker is None or not onlooker.unwanted:  # then the deadline ended the listing
-                self.observer.failed(target, request.operation, "timeout")
-            raise
-        finally:
-            self.observer.requested(target, request.operation, time.monotonic() - start)
-        return response.body
+            run = client.worker.run if len(response.body) > LARGE_PAGE_BYTES else client.turns.run
+            return await run(parse, response.body)
 
     def _skew(self, error: ServiceError, response: Response) -> str:
-        """A sentence on this machine's clock, where it may be why the keys were refused."""
+        """A sentence on this machine's clock, if it may be why the keys were refused."""
         if error.reason != "auth":
             return ""
         try:
             theirs = parsedate_to_datetime(response.headers["date"]).timestamp()
         except (KeyError, ValueError, OverflowError):
             return ""
-        ahead = self.now() - theirs
-        if abs(ahead) < NOTABLE_SKEW_SECONDS:
+        skew = self.client.now() - theirs
+        if abs(skew) < NOTABLE_SKEW_SECONDS:
             return ""
-        return f"; this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the service's"
+        return f"; this machine's clock is {abs(skew):.0f} s {'fast' if skew > 0 else 'slow'}"

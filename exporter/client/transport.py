@@ -1,77 +1,85 @@
-"""HTTP out: one request, one whole answer within its size limit. The only place that knows httpx."""
+"""HTTP out: one request, one whole response within its size limit. The only module that knows httpx."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import ssl
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import httpx
+from isal import isal_zlib
 
 from exporter import __version__
+from exporter.client.body_budget import BodyBudget
 from exporter.core.errors import MalformedResponse, TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import AsyncIterator, Iterable
 
-    from exporter.core.interfaces import Onlooker
+    from exporter.client.body_budget import BodyLimit
+    from exporter.core.interfaces import OnProgress
 
 MAX_IDLE_CONNECTIONS: Final = 100
 """Kept open between requests, for each way out (proxy and TLS settings).
 
-Those in use are not bounded here: a target has one request under way, or a few, and none may wait for another's.
+Those in use have no limit: a target has at most a few requests in flight, and none may wait for another target's.
 """
 
 KEEPALIVE_SECONDS: Final = 75.0
-"""An idle connection is kept so long: past the usual scrape interval of 60 seconds."""
+"""How long an idle connection is kept: longer than the usual scrape interval of 60 seconds."""
 
 MAX_ERROR_BYTES: Final = 64 * 1024
-"""Of the body of an answer other than 200; the rest is not read."""
+"""Of the body of a response other than 200; the rest is not read."""
 
 _CLOSED: Final = re.compile("Server disconnected|peer (unexpectedly )?closed")
-"""How the layers below begin to tell that an answer did not come to its end."""
+"""How httpx and h11 begin a message about a response that ended early."""
 
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": f"batchops-exporter/{__version__}"}
 
 
 class Transport:
-    """Connections that live as long as the process, one pool for each way out. Use it as an async context manager."""
+    """Connections that live as long as the process, one pool for each way out."""
 
     def __init__(self) -> None:
+        self.budget = BodyBudget()
         self._clients: dict[tuple[ConnectionSettings, bool], httpx.AsyncClient] = {}
         self._making: dict[tuple[ConnectionSettings, bool], asyncio.Lock] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+    async def prepare(self, hosts: Iterable[tuple[str, ConnectionSettings]]) -> None:
+        """Make what the first request to each of `hosts` needs, so that it takes no longer than later ones.
+
+        What cannot be made, such as a TLS context of a broken file, is left to that request, which reports it.
+        """
+        for host, connection in hosts:
+            with contextlib.suppress(TransportError):
+                await self._client(connection, is_loopback(host))
 
     async def send(
         self,
         request: Request,
         connection: ConnectionSettings,
+        limit: BodyLimit,
         *,
-        max_bytes: int,
         direct: bool = False,
-        onlooker: Onlooker | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Response:
-        """The answer to `request`, of at most `max_bytes` after decompression. Redirects are not followed.
+        """The response to `request`, whose decoded body is within `limit`. Redirects are not followed.
 
-        `onlooker` sees the body of a 200 come in. `direct`: past the proxies that the environment names, which a
-        request to this machine never goes through.
+        `on_progress` sees the body of a 200 come in. `direct`: not through a proxy of the environment, which a request
+        to this machine never uses.
 
-        Raises TransportError and, for a body that is not what its headers say, MalformedResponse. The time is
-        bounded by the caller (`asyncio.timeout_at`): a timeout per read would let a slow answer last for ever.
+        Raises TransportError and, for a body that does not match its headers, MalformedResponse. The caller limits the
+        time (`asyncio.timeout_at`): a timeout for each read would let a slow response last for ever.
         """
         try:
             client = await self._client(connection, direct or is_loopback(request.host))
@@ -80,8 +88,10 @@ class Transport:
                 request.method, request.url, headers=dict(request.headers), content=content
             ) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                good = answer.status_code == httpx.codes.OK
-                body = await (_read(answer, max_bytes, onlooker) if good else _read_error(answer))
+                if answer.status_code == httpx.codes.OK:
+                    body = await _read(answer, limit, on_progress)
+                else:
+                    body = await _read_error(answer)
                 return Response(answer.status_code, headers, body)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             raise _mapped(error, request.host) from error
@@ -89,19 +99,20 @@ class Transport:
     async def fetch(
         self, request: Request, *, max_bytes: int, seconds: float, direct: bool, proxy_url: str = ""
     ) -> Response:
-        """The answer to a `request` for credentials, within so many `seconds`; see `Fetch` and `send`."""
+        """The response to a `request` for credentials, within so many `seconds`; see `Fetch` and `send`."""
         connection = ConnectionSettings() if direct else ConnectionSettings(proxy_url=proxy_url)
         try:
-            async with asyncio.timeout(seconds):
-                return await self.send(request, connection, max_bytes=max_bytes, direct=direct)
+            with self.budget.body(max_bytes) as limit:
+                async with asyncio.timeout(seconds):
+                    return await self.send(request, connection, limit, direct=direct)
         except TimeoutError:
-            raise TransportError(f"{request.host} did not answer within {seconds:g} s", reason="timeout") from None
+            raise TransportError(f"{request.host} did not respond within {seconds:g} s", reason="timeout") from None
 
     async def _client(self, connection: ConnectionSettings, direct: bool) -> httpx.AsyncClient:  # noqa: FBT001 - of the key
         key = (connection, direct)
         async with self._making.setdefault(key, asyncio.Lock()):
             if key not in self._clients:
-                tls = await asyncio.to_thread(_tls, connection)  # reads files, and takes its time without any
+                tls = await asyncio.to_thread(_tls, connection)  # reads files, and takes 30 ms even without any
                 self._clients[key] = httpx.AsyncClient(
                     headers=_HEADERS,
                     verify=tls,
@@ -118,7 +129,7 @@ class Transport:
 
 
 def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
-    """Raises TransportError where the files cannot be read or hold no certificate."""
+    """The TLS settings of a connection. Raises TransportError if a file cannot be read or has no certificate."""
     ca_file, name = connection.ca_file, connection.server_name
     files = f"tls.ca_file {ca_file}"
     try:
@@ -132,58 +143,69 @@ def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
     if connection.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if name:  # here, because httpx's own way to say it does not reach through a proxy
+    if name:  # here, because httpx's own setting has no effect through a proxy
         wrap = context.wrap_bio
         context.wrap_bio = lambda *bios, **more: wrap(*bios, **more | {"server_hostname": name})  # type: ignore[method-assign]
     return context
 
 
-async def _read(answer: httpx.Response, limit: int, onlooker: Onlooker | None = None, *, cut: bool = False) -> bytes:
-    """The body, decoded, of at most `limit` bytes; a longer one is cut there or an error.
-
-    It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before anyone can count.
-    """
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", ""):
-        raise MalformedResponse(f"the answer has the content encoding {encoding[:20]!r}, which was not asked for")
-    gunzip = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    told = answer.headers.get("content-length", "")
-    if not gunzip and not cut and told.isdecimal() and int(told) > limit:
-        raise _too_large(limit)  # before any of it takes memory
+async def _read(answer: httpx.Response, limit: BodyLimit, on_progress: OnProgress | None) -> bytes:
+    """The decoded body. Raises TransportError if it exceeds `limit`."""
+    length = answer.headers.get("content-length", "")
+    encoded = answer.headers.get("content-encoding", "identity") != "identity"
+    if length.isdecimal() and not encoded and int(length) > limit.max_bytes:
+        limit.grow(int(length))  # raises before any of it takes memory
     body = bytearray()
-    async for chunk in answer.aiter_raw():
-        try:
-            body += gunzip.decompress(chunk, limit + 1 - len(body)) if gunzip else chunk
-        except zlib.error as error:
-            raise MalformedResponse("the answer's body is not the gzip that its header says") from error
-        if gunzip and gunzip.unused_data:  # zlib would keep all that follows
-            raise MalformedResponse("the answer goes on behind the end of its gzip body")
-        if len(body) > limit:
-            if cut:
-                return bytes(body[:limit])
-            body.clear()  # the error holds this frame for as long as it is kept
-            raise _too_large(limit)
-        if onlooker is not None and onlooker.see(body):
-            onlooker = None
-    if gunzip and body and not gunzip.eof:
-        raise MalformedResponse("the answer's gzip body ends too early")
+    async for piece in _decoded(answer, limit.max_bytes + 1):
+        limit.grow(len(body) + len(piece))
+        body += piece
+        if on_progress is not None and on_progress(body):
+            on_progress = None
     return bytes(body)
 
 
-def _too_large(limit: int) -> TransportError:
-    return TransportError(f"the answer is longer than {limit} bytes", reason="too_large")
-
-
 async def _read_error(answer: httpx.Response) -> bytes:
-    """The begin of an error's body; empty where it cannot be decoded, as the status tells more than the body does."""
+    """The start of an error's body; empty if it cannot be decoded, as the status says more than the body does."""
+    body = bytearray()
     try:
-        return await _read(answer, MAX_ERROR_BYTES, cut=True)
+        async with contextlib.aclosing(_decoded(answer, MAX_ERROR_BYTES)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
     except MalformedResponse:
         return b""
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces, decoded, of at most `max_bytes` each. Raises MalformedResponse.
+
+    It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before its size is known.
+    """
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise MalformedResponse(f"the response has the content encoding {encoding[:20]!r}, which was not requested")
+    gunzip = isal_zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    started = False
+    async for chunk in answer.aiter_raw():
+        if gunzip is None:
+            yield chunk
+            continue
+        try:
+            piece = gunzip.decompress(chunk, max_bytes)
+        except isal_zlib.error as error:
+            raise MalformedResponse("the response's body is not gzip, as its header says") from error
+        if gunzip.unused_data:  # the decompressor would keep all that follows
+            raise MalformedResponse("the response continues after the end of its gzip body")
+        started = True
+        yield piece
+    if gunzip is not None and started and not gunzip.eof:
+        raise MalformedResponse("the response's gzip body ends too early")
 
 
 def _mapped(error: Exception, host: str) -> TransportError:
-    """What a failure below means to the person on call. Texts of lower layers may hold what was sent: left out."""
+    """The error for the person on call. Texts of lower layers are left out: they may contain what was sent."""
     cause = _tls_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = cause.verify_message or "unknown reason"
@@ -192,19 +214,19 @@ def _mapped(error: Exception, host: str) -> TransportError:
             reason="tls",
         )
     if cause is not None:
-        why = getattr(cause, "reason", None) or "handshake broken off"
+        why = getattr(cause, "reason", None) or "the handshake was interrupted"
         return TransportError(f"TLS with {host} failed: {why}", reason="tls", transient=True)
     if isinstance(error, httpx.TimeoutException):
-        return TransportError(f"{host} did not answer in time", reason="timeout", transient=True)
+        return TransportError(f"{host} did not respond in time", reason="timeout", transient=True)
     if isinstance(error, httpx.ProxyError):
-        return TransportError(f"the proxy refused the way to {host}; check proxy_url", reason="connect", transient=True)
+        return TransportError(f"the proxy refused to connect to {host}; check proxy_url", reason="connect", transient=True)
     if isinstance(error, httpx.ConnectError):
         return TransportError(f"no connection to {host}: {_errno(error)}", reason="connect", transient=True)
     if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.match(str(error)):
-        return TransportError(f"{host} does not answer in HTTP; check endpoint", reason="connect", transient=True)
+        return TransportError(f"{host} sent an invalid HTTP response; check endpoint", reason="connect", transient=True)
     ours = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
     if isinstance(error, (httpx.TransportError, OSError)) and not isinstance(error, ours):
-        return TransportError(f"the connection to {host} broke off: {_errno(error)}", reason="connect", transient=True)
+        return TransportError(f"the connection to {host} was closed early: {_errno(error)}", reason="connect", transient=True)
     return TransportError(f"no request can be made to {host}; check endpoint and proxy_url", reason="config")
 
 
@@ -218,10 +240,10 @@ def _tls_cause(error: BaseException) -> ssl.SSLError | None:
 
 
 def _errno(error: BaseException) -> str:
-    """The system's words for what happened, found down the chain of causes."""
+    """The system's message, from the chain of causes."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:  # asyncio's own is no word of the system, name servers' is
+        if isinstance(seen, OSError) and seen.strerror:  # asyncio's own is no message of the system
             return os.strerror(seen.errno) if seen.errno and seen.errno > 0 else seen.strerror
         seen = seen.__cause__ or seen.__context__
-    return "closed by the other side"
+    return "the other side closed it"

@@ -1,4 +1,4 @@
-"""What DescribeJob adds to a listing: why jobs failed and since when they are suspended; or the watched jobs alone."""
+"""DescribeJob: why jobs failed or are suspended, and the jobs that `jobs.ids` names."""
 
 from __future__ import annotations
 
@@ -11,115 +11,111 @@ from exporter.core.errors import MalformedResponse, Reason, ScrapeError, Service
 from exporter.core.jobs import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from exporter.core.http import Request
-    from exporter.core.interfaces import Provider
+    from exporter.client.session import Session
     from exporter.core.jobs import Job, JobDetail
 
-    Read = Callable[[Request], Awaitable[JobDetail]]
-    """Sends one request and parses its answer."""
-
-STATUSES_TO_EXPLAIN: Final = frozenset({"Failed", "Failing", "Suspended"})
+STATUSES_TO_DESCRIBE: Final = frozenset({"Failed", "Failing", "Suspended"})
 
 MAX_CALLS: Final = 20
-"""DescribeJob calls of one listing, beside the pages of ListJobs."""
+"""DescribeJob calls of one listing, in addition to its pages of ListJobs."""
 
-MAX_AT_ONCE: Final = 4
-"""DescribeJob calls of one target that are under way at the same time."""
+MAX_CONCURRENT_CALLS: Final = 4
+"""DescribeJob calls of one target at the same time."""
 
 MAX_KEPT: Final = 10_000
-"""Answers kept for each target; the one that was not used for longest goes first."""
+"""Answers kept for each target; the least recently used one goes first."""
 
-
-_OF_ONE_JOB: Final[frozenset[Reason]] = frozenset({"malformed", "http_4xx", "http_5xx", "too_large"})
-"""Failures that say nothing of the other jobs."""
+OF_ONE_JOB: Final[frozenset[Reason]] = frozenset({"malformed", "http_4xx", "http_5xx", "too_large"})
+"""Failures of one job that mean nothing for the others."""
 
 
 @dataclass(slots=True)
 class JobDetails:
-    """What was told so far. It can be looked at while the calls run, and after they failed."""
+    """The answers of some DescribeJob calls."""
 
     found: dict[str, JobDetail] = field(default_factory=dict)
-    """By job id, as they came."""
-    gone: list[str] = field(default_factory=list)
+    """By job id."""
+    missing: list[str] = field(default_factory=list)
     """Ids of jobs that do not exist."""
+    error: ScrapeError | None = None
+    """Why the other jobs could not be read."""
 
 
-async def describe(
-    ids: Sequence[str], api: Provider, read: Read, into: JobDetails, *, pass_over: frozenset[Reason] = frozenset()
-) -> None:
-    """Ask for each job of `ids`; a job that is gone is no error.
+async def fetch_details(
+    ids: Sequence[str], session: Session, *, seconds: float | None = None, tolerate: frozenset[Reason] = frozenset()
+) -> JobDetails:
+    """DescribeJob's answers for `ids`, as many as come within `seconds` (None: no limit).
 
-    Raises ScrapeError where one cannot be told, but for the reasons in `pass_over`.
+    The first error ends it, unless its reason is one of `tolerate`: then only that job has no answer.
     """
-    for start in range(0, len(ids), MAX_AT_ONCE):
-        chunk = ids[start : start + MAX_AT_ONCE]
-        answers = await asyncio.gather(*(_one(job_id, api, read, into) for job_id in chunk), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not (
-                isinstance(answer, ScrapeError) and answer.reason in pass_over
-            ):
-                raise answer
-
-
-async def _one(job_id: str, api: Provider, read: Read, into: JobDetails) -> None:
+    details = JobDetails()
     try:
-        detail = await read(api.describe_request(job_id))
+        async with asyncio.timeout(seconds):
+            for start in range(0, len(ids), MAX_CONCURRENT_CALLS):
+                calls = [_fetch(job_id, session, details) for job_id in ids[start : start + MAX_CONCURRENT_CALLS]]
+                for error in await asyncio.gather(*calls, return_exceptions=True):
+                    if error is not None and not (isinstance(error, ScrapeError) and error.reason in tolerate):
+                        raise error
+    except TimeoutError:
+        pass
+    except ScrapeError as error:
+        details.error = error
+    return details
+
+
+async def _fetch(job_id: str, session: Session, details: JobDetails) -> None:
+    """Add the answer for one job to `details`. Raises ScrapeError."""
+    provider = session.target.provider
+    try:
+        detail = await session.get(provider.describe_request(job_id), provider.parse_job)
     except ServiceError as error:
-        if error.code in api.not_found_codes:  # by the code alone: of the status, AWS's own pages differ
-            into.gone.append(job_id)
+        if error.code in provider.not_found_codes:  # by the code alone: AWS documents several statuses for it
+            details.missing.append(job_id)
             return
         raise
     if detail.job.id != job_id:
-        raise MalformedResponse("DescribeJob answered with another job than it was asked for")
-    into.found[job_id] = detail
+        raise MalformedResponse("DescribeJob returned another job than the requested one")
+    details.found[job_id] = detail
 
 
 class DetailCache:
-    """The answers of one target's jobs. One is kept as long as its job has the status that it tells."""
+    """The answers for the jobs of one target. One is kept as long as its job has the same status."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, JobDetail] = OrderedDict()
-        self._asked: dict[str, int] = {}
-        """The listing in which a job was last asked for, of those that still need a reason."""
+        self._requested: dict[str, int] = {}
+        """The listing in which a job without an answer was last requested."""
         self._listings = 0
 
-    async def explain(self, jobs: Sequence[Job], api: Provider, read: Read, *, seconds: float) -> ScrapeError | None:
-        """Ask for those of `jobs` that need a reason, at most MAX_CALLS, within `seconds`.
+    async def update(self, jobs: Sequence[Job], session: Session, *, seconds: float) -> ScrapeError | None:
+        """Request those of `jobs` that need it, at most MAX_CALLS, within `seconds`. Returns what ended it early.
 
-        Those never asked for come first, then those whose asking is longest ago, so that none waits for ever behind
-        others; a finished job whose answer is kept is not asked again. The result is what ended it early.
+        Jobs that were never requested come first, then the least recently requested ones, so that each gets its turn.
+        A finished job whose answer is kept is not requested again.
         """
         self._listings += 1
-        wanted = [job.id for job in jobs if job.status in STATUSES_TO_EXPLAIN and not self._settled(job)]
-        self._asked = {job_id: self._asked[job_id] for job_id in wanted if job_id in self._asked}
-        wanted.sort(key=lambda job_id: self._asked.get(job_id, 0))
-        asking = wanted[:MAX_CALLS]
-        self._asked |= dict.fromkeys(asking, self._listings)
-        described = JobDetails()
-        try:
-            async with asyncio.timeout(seconds):
-                await describe(asking, api, read, described, pass_over=_OF_ONE_JOB)
-        except TimeoutError:
-            return None
-        except ScrapeError as error:
-            return error
-        finally:
-            self.keep(described.found)
-        return None
+        wanted = [job.id for job in jobs if job.status in STATUSES_TO_DESCRIBE and not self._is_final(job)]
+        self._requested = {job_id: self._requested[job_id] for job_id in wanted if job_id in self._requested}
+        wanted.sort(key=lambda job_id: self._requested.get(job_id, 0))
+        ids = wanted[:MAX_CALLS]
+        self._requested |= dict.fromkeys(ids, self._listings)
+        details = await fetch_details(ids, session, seconds=seconds, tolerate=OF_ONE_JOB)
+        self.keep(details.found)
+        return details.error
 
-    def _settled(self, job: Job) -> bool:
-        return job.status in TERMINAL_STATUSES and self.of(job) is not None
+    def _is_final(self, job: Job) -> bool:
+        return job.status in TERMINAL_STATUSES and self.detail(job) is not None
 
     def keep(self, found: Mapping[str, JobDetail]) -> None:
-        """Keep these answers, by job id, and forget the oldest where they are too many."""
+        """Keep these answers, by job id, and drop the least recently used ones if they are too many."""
         self._kept |= found
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
 
-    def of(self, job: Job) -> JobDetail | None:
-        """What is known of `job` in its present status."""
+    def detail(self, job: Job) -> JobDetail | None:
+        """The kept answer for `job` in its present status."""
         detail = self._kept.get(job.id)
         if detail is None or detail.job.status != job.status:
             return None

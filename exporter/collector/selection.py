@@ -25,10 +25,10 @@ class Selection(NamedTuple):
     dropped: Mapping[str, int]
 
 
-def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, most: int, now: float) -> Selection:
+def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, maximum: int, now: float) -> Selection:
     """Keep the jobs of `statuses` (empty: all), of these no finished one older than `max_age` seconds (0: no bound).
 
-    At most `most` jobs stay: the newest of the unfinished, then the newest of the others. A job without a time of
+    At most `maximum` jobs stay: the newest of the unfinished, then the newest of the others. A job without a time of
     creation counts as the oldest. `now` is Unix seconds.
     """
     counts = dict.fromkeys(STATUSES, 0) | Counter(map(attrgetter("status"), jobs))
@@ -41,9 +41,9 @@ def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, mo
         before = len(kept)
         kept = [job for job in kept if job.status in statuses]
         dropped["statuses"] = before - len(kept)
-    if len(kept) > most:
-        dropped["max"] = len(kept) - most
-        kept = _first(kept, most)
+    if len(kept) > maximum:
+        dropped["max"] = len(kept) - maximum
+        kept = _first(kept, maximum)
     return Selection(tuple(kept), counts, dropped)
 
 
@@ -52,13 +52,13 @@ def _ended_before(job: Job, time: float) -> bool:
     return job.status in TERMINAL_STATUSES and ended is not None and ended < time
 
 
-def _first(jobs: Sequence[Job], most: int) -> list[Job]:
-    """The `most` of `jobs`, which are more, that come first."""
+def _first(jobs: Sequence[Job], maximum: int) -> list[Job]:
+    """The first `maximum` of `jobs`, which are more."""
     over = [job.status in TERMINAL_STATUSES for job in jobs]
-    room = most - over.count(False)
+    room = maximum - over.count(False)
     if room < 0:
         unfinished = [job for job, ended in zip(jobs, over, strict=True) if not ended]
-        return list(compress(unfinished, _newest(unfinished, most)))
+        return list(compress(unfinished, _newest(unfinished, maximum)))
     newest = iter(_newest(list(compress(jobs, over)), room))
     return [job for job, ended in zip(jobs, over, strict=True) if not ended or next(newest)]
 

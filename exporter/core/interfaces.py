@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.core.errors import Reason, ServiceError
     from exporter.core.http import Request, Response
     from exporter.core.jobs import JobDetail, JobPage
     from exporter.core.secrets import Credentials
     from exporter.core.section import Section
     from exporter.core.target import Target
+
+
+OnProgress: TypeAlias = "Callable[[bytes | bytearray], bool]"
+"""Called with what there is of a response's body, decoded, each time more has arrived, until it returns True."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Provider(Protocol):
         A guess, so that the next page can be requested early; `parse_jobs` decides.
         """
 
-    def parse_jobs(self, body: bytes, kept: Any = None) -> JobPage:
+    def parse_jobs(self, body: bytes) -> JobPage:
         """The page in `body`. Raises MalformedResponse."""
 
     def parse_job(self, body: bytes) -> JobDetail:
@@ -68,15 +74,6 @@ class Provider(Protocol):
 
     def error(self, response: Response, operation: str) -> ServiceError:
         """The error for a response whose status is not 200."""
-
-
-class Onlooker(Protocol):
-    """Sees the body of a response while it comes in."""
-
-    unwanted: bool
-
-    def see(self, start: bytes | bytearray) -> bool:
-        """`start` is what there is of the body, decoded; True: enough was seen."""
 
 
 class Fetch(Protocol):

@@ -5,21 +5,22 @@ import pytest
 from exporter.client.transport import Transport
 from exporter.core.http import ConnectionSettings, Request
 from exporter.simulator import create_app
-from tests.rig import fresh_store, renew, warm_up
+from tests.rig import fresh_store, renew
 from tests.serving import serve
 
 
 @pytest.fixture
 async def send():
-    """Sends one GET over a transport of its own, and closes that at the end."""
-    async with Transport() as transport:
-        await warm_up(transport)
+    """Sends one GET over a transport, which is closed at the end."""
+    transport = Transport()
 
-        async def sending(host, *, scheme="http", query="", max_bytes=100_000, **connection):
-            request = Request("ListJobs", scheme, host, "/", query, headers={"authorization": "CANARY"})
-            return await transport.send(request, ConnectionSettings(**connection), max_bytes=max_bytes)
+    async def sending(host, *, scheme="http", query="", max_bytes=100_000, **connection):
+        request = Request("ListJobs", scheme, host, "/", query, headers={"authorization": "CANARY"})
+        with transport.budget.body(max_bytes) as limit:
+            return await transport.send(request, ConnectionSettings(**connection), limit)
 
-        yield sending
+    yield sending
+    await transport.close()
 
 
 @pytest.fixture(scope="module")

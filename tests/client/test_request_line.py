@@ -63,5 +63,5 @@ async def test_the_first_page_is_asked_for_without_a_token():
         await peer.answer()
 
     async with raw_server(noting) as host, rig(target_at(f"http://{host}")) as parts:
-        assert (await parts.listing()).error is None
+        assert (await parts.snapshot()).error is None
     assert lines == [b"GET /?batchJob&max-keys=1000 HTTP/1.1"]

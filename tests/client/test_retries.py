@@ -49,7 +49,7 @@ async def test_what_may_pass_is_tried_again(name, store, store_url):
     fault, reason = TRANSIENT[name]
     store.faults.add(fault)
     async with rig(target_at(store_url)) as parts:
-        assert (await parts.call()).startswith(b"<?xml")
+        assert (await parts.get()).startswith(b"<?xml")
     assert parts.counts() == (3, 2, 2)
     assert parts.failures() == {reason: 2}
     assert len(store.requests) == 3
@@ -61,7 +61,7 @@ async def test_what_will_not_pass_is_not_tried_again(name, store, store_url):
     store.faults.add(LASTING[name])
     async with rig(target_at(store_url)) as parts:
         with pytest.raises(ScrapeError) as caught:
-            await parts.call()
+            await parts.get()
     assert parts.counts() == (1, 1, 0)
     assert parts.failures() == {caught.value.reason: 1}
     assert len(store.requests) == 1
@@ -73,7 +73,7 @@ async def test_the_attempts_are_counted_from_the_first(retries, store, store_url
     store.faults.add(Fault("error", status=500, code="InternalError"))
     async with rig(target_at(store_url, retries=retries)) as parts:
         with pytest.raises(ServiceError, match="500 InternalError"):
-            await parts.call()
+            await parts.get()
     assert parts.counts() == (retries + 1, retries + 1, retries)
     assert len(store.requests) == retries + 1
 
@@ -83,7 +83,7 @@ async def test_pauses_double(store, store_url):
     store.faults.add(Fault("error", status=500))
     async with rig(target_at(store_url, retries=2)) as parts:
         with pytest.raises(ServiceError):
-            await parts.call()
+            await parts.get()
     first, second = waits(store)
     assert BACKOFF_SECONDS / 2 <= first < BACKOFF_SECONDS
     assert BACKOFF_SECONDS <= second < 2 * BACKOFF_SECONDS
@@ -105,7 +105,7 @@ async def test_the_service_says_how_long_to_wait(headers, least, store, store_ur
     """What Retry-After or x-oss-qos-delay-time asks for is waited, never less."""
     store.faults.add(Fault("error", status=503, code="QpsLimitExceeded", headers=headers, times=1))
     async with rig(target_at(store_url)) as parts:
-        await parts.call()
+        await parts.get()
     assert least <= waits(store)[0] < least + 0.4
 
 
@@ -123,7 +123,7 @@ async def test_the_service_says_until_when_to_wait():
             await peer.answer(b"", "503 Busy", *dates)
 
     async with raw_server(busy) as host, rig(target_at(f"http://{host}")) as parts:
-        assert await parts.call() == EMPTY_PAGE
+        assert await parts.get() == EMPTY_PAGE
     assert 1.0 <= times[1] - times[0] < 1.4
 
 
@@ -145,7 +145,7 @@ async def test_each_attempt_is_signed_anew(store, store_url):
     clock = itertools.count(int(time.time()))
     store.faults.add(Fault("error", status=500, times=2))
     async with rig(target_at(store_url), now=lambda: float(next(clock))) as parts:
-        await parts.call()
+        await parts.get()
     headers = [seen.head.headers for seen in store.requests]
     assert len({one["x-oss-date"] for one in headers}) == 3
     assert len({one["authorization"] for one in headers}) == 3
@@ -167,7 +167,7 @@ async def test_keys_are_asked_for_at_each_attempt(store, store_url):
     good = target_at(store_url)
     store.faults.add(Fault("error", status=500, times=1))
     async with rig(target_at(store_url, credentials=Rotating())) as parts:
-        await parts.call()
+        await parts.get()
     assert len(handed) == 2
 
 

@@ -1,17 +1,17 @@
-"""Asking early must change nothing but the time: every listing is held against one that asks for page after page."""
+"""Requesting a page early changes nothing but the time: each listing equals one that requests page after page."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collector.paginator import MAX_AHEAD, MAX_IN_FLIGHT, Ahead, Pages, list_jobs
+from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import PaginationError, ScrapeError, ServiceError
 from exporter.core.jobs import Job
 from exporter.providers.batch_xml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, peek_next_token
@@ -22,7 +22,7 @@ from exporter.simulator.wire import Style
 
 if TYPE_CHECKING:
     from exporter.core.http import Request
-    from exporter.core.interfaces import Onlooker
+    from exporter.client.session import Session
     from exporter.core.jobs import JobPage
 
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
@@ -31,17 +31,17 @@ FIRST, LAST = Style(), Style(token_first=False)
 
 @dataclass(slots=True, frozen=True)
 class Repeating(Oss):
-    """A service whose last page gives its own token once more."""
+    """A service whose last page repeats its own token."""
 
     repeated_token_is_last: ClassVar[bool] = True
 
 
 class Answer(NamedTuple):
-    """How one page is answered: its body, cut at `cuts`, each piece after so many turns of the event loop."""
+    """How one page is sent: its body, cut at `cuts`, each piece after so many passes of the event loop."""
 
     body: bytes = b""
     cuts: tuple[int, ...] = ()
-    turns: int = 0
+    passes: int = 0
     fails: bool = False
     """In the middle of the body."""
 
@@ -54,85 +54,87 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Service:
-    """Answers by token. `most` is how many requests were under way at once."""
+    """A session with a service in memory. `most` is the largest number of requests in flight at the same time."""
 
     answers: dict[str | None, Answer]
-    api: Oss = OSS
-    ahead: Ahead = field(default_factory=Ahead)
-    asked: list[str | None] = field(default_factory=list)
-    dropped: list[tuple[str | None, bool]] = field(default_factory=list)
-    """What was broken off: by which token it was asked for, and whether it was said to be unwanted."""
-    under_way: int = 0
+    provider: Oss = OSS
+    requested: list[str | None] = field(default_factory=list)
+    cancelled: list[str | None] = field(default_factory=list)
+    in_flight: int = 0
     most: int = 0
 
-    async def read(self, request: Request, onlooker: Onlooker) -> JobPage:
-        (token,) = [token for token in self.answers if self.api.list_request(token) == request]
-        self.asked.append(token)
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+    @property
+    def target(self):
+        return self
+
+    async def get(self, request: Request, parse, on_progress) -> JobPage:
+        (token,) = [token for token in self.answers if self.provider.list_request(token) == request]
+        self.requested.append(token)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         try:
-            return await self._answer(self.answers[token], onlooker)
+            return await self._answer(self.answers[token], parse, on_progress)
         except asyncio.CancelledError:
-            self.dropped.append((token, onlooker.unwanted))
+            self.cancelled.append(token)
             raise
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
-    async def _answer(self, answer: Answer, onlooker: Onlooker) -> JobPage:
-        begin, looking = bytearray(), True
+    async def _answer(self, answer: Answer, parse, on_progress) -> JobPage:
+        received, looking = bytearray(), True
         for piece in answer.pieces():
-            for _ in range(answer.turns):
+            for _ in range(answer.passes):
                 await asyncio.sleep(0)
-            begin += piece
-            looking = looking and not onlooker.see(begin)
+            received += piece
+            looking = looking and not on_progress(received)
         await asyncio.sleep(0)
         if answer.fails:
             raise ServiceError("busy", reason="http_5xx", status=503)
-        return self.api.parse_jobs(bytes(begin))
+        return parse(bytes(received))
 
-    async def list(self, max_pages: int = 1000) -> tuple[Pages, str]:
+    async def list(self, max_pages: int = 1000) -> tuple[Progress, str]:
         """What was read, and the error's text, if there is one."""
-        pages = Pages()
+        progress = Progress()
         try:
-            await list_jobs(self.api, self.read, pages, max_pages=max_pages, ahead=self.ahead)
+            await Paginator(cast("Session", self), progress, max_pages=max_pages).run()
         except ScrapeError as error:
-            return pages, str(error)
+            return progress, str(error)
         finally:
-            assert self.under_way == 0
-        return pages, ""
+            assert self.in_flight == 0
+        return progress, ""
 
 
-def in_sequence(service: Service, max_pages: int) -> tuple[Pages, str]:
-    """The same, one page after the other, as plainly as can be."""
-    pages, token, given = Pages(), None, set()
+def in_sequence(service: Service, max_pages: int) -> tuple[Progress, str]:
+    """The same, one page after the other, in the plainest way."""
+    progress, token, seen = Progress(), None, set()
     while True:
         answer = service.answers[token]
+        if answer.fails:
+            return progress, f"page {progress.pages + 1}: busy"
         try:
-            if answer.fails:
-                raise ServiceError("busy", reason="http_5xx", status=503)
-            told = service.api.parse_jobs(answer.body)
-            pages.count += 1
-            pages.jobs |= {job.id: job for job in told.jobs}
-            token = told.next_token
-            if token is None or (token in given and service.api.repeated_token_is_last):
-                return pages, ""
-            if token in given:
-                raise PaginationError("the service gives a page token a second time; the pages would never end")
-            if pages.count >= max_pages:
-                raise PaginationError(f"there are more than {max_pages} pages; raise max_pages if that is right")
-            given.add(token)
+            parsed = service.provider.parse_jobs(answer.body)
         except ScrapeError as error:
-            error.page = pages.count + (not isinstance(error, PaginationError))
-            return pages, str(error)
+            return progress, f"page {progress.pages + 1}: {error}"
+        progress.add_page(parsed)
+        token = parsed.next_token
+        if token is None or (token in seen and service.provider.repeated_token_is_last):
+            return progress, ""
+        if token in seen:
+            problem = "the service returned the same page token twice; the pages would never end"
+            return progress, f"page {progress.pages}: {problem}"
+        if progress.pages >= max_pages:
+            problem = f"there are more than {max_pages} pages; raise max_pages if that is right"
+            return progress, f"page {progress.pages}: {problem}"
+        seen.add(token)
 
 
 def body(ids: str, following: str | None, style: Style = FIRST, lie: str = "") -> bytes:
-    """A page; with `lie`, a comment ahead of all that names another token, which only a parser knows to pass over."""
-    told = page(
+    """A page; with `lie`, a comment before everything else names another token, which only a parser knows to skip."""
+    text = page(
         [Job(name, str(following), description="<NextToken>in-a-text</NextToken>") for name in ids], following, style
     )
     comment = f"<!-- <NextToken>{lie}</NextToken> -->" if lie else ""
-    return told.replace(b"<ListJobsResult>", b"<ListJobsResult>" + comment.encode())
+    return text.replace(b"<ListJobsResult>", b"<ListJobsResult>" + comment.encode())
 
 
 TOKENS = "tuvwxyz"
@@ -146,7 +148,7 @@ answers = st.builds(
         st.sampled_from(["", "", "", *TOKENS]),
     ),
     cuts=st.lists(st.integers(0, 5000), max_size=6).map(tuple),
-    turns=st.integers(0, 3),
+    passes=st.integers(0, 3),
     fails=st.sampled_from([False] * 9 + [True]),
 )
 
@@ -157,16 +159,14 @@ answers = st.builds(
     st.sampled_from([OSS, Repeating(OSS.endpoint, "r")]),
     st.integers(1, 9),
 )
-def test_any_pages_are_listed_as_in_sequence(told, api, max_pages):
+def test_any_pages_are_listed_as_in_sequence(pages, provider, max_pages):
     """Whatever the pages, their order of arrival, the place of their tokens, the cuts, the lies and the faults.
 
-    The jobs, their order, the number of pages and the error are those of asking for one page after the other.
+    The jobs, their order, the number of pages and the error are those of requesting one page after the other.
     """
-    service = Service(told, api)
+    service = Service(pages, provider)
     assert asyncio.run(service.list(max_pages)) == in_sequence(service, max_pages)
-    assert service.most <= MAX_IN_FLIGHT
-    assert service.ahead.left == MAX_AHEAD
-    assert all(unwanted for _, unwanted in service.dropped)
+    assert service.most <= 2
 
 
 @settings(max_examples=100, deadline=None)
@@ -175,103 +175,63 @@ def test_any_pages_are_listed_as_in_sequence(told, api, max_pages):
     st.lists(st.tuples(st.lists(st.integers(0, 5000), max_size=4), st.integers(0, 3)), min_size=12, max_size=12),
     st.sampled_from([FIRST, LAST]),
 )
-def test_an_honest_service_is_asked_once_for_each_page(count, ways, style):
-    """Where no page lies and none fails, each page is asked for exactly once, in its order, and nothing is dropped."""
+def test_an_honest_service_gets_one_request_for_each_page(count, ways, style):
+    """If no page lies and none fails, each page is requested exactly once, in its order, and nothing is cancelled."""
     tokens = [None, *map(str, range(1, count))]
-    told = {
-        token: Answer(body(f"{index:x}", following, style), tuple(cuts), turns)
-        for index, (token, following, (cuts, turns)) in enumerate(zip(tokens, [*tokens[1:], None], ways, strict=False))
+    pages = {
+        token: Answer(body(f"{index:x}", following, style), tuple(cuts), passes)
+        for index, (token, following, (cuts, passes)) in enumerate(zip(tokens, [*tokens[1:], None], ways, strict=False))
     }
-    service = Service(told)
-    pages, error = asyncio.run(service.list())
-    assert (pages.count, error, service.asked, service.dropped) == (count, "", tokens, [])
+    service = Service(pages)
+    progress, error = asyncio.run(service.list())
+    assert (progress.pages, error, service.requested, service.cancelled) == (count, "", tokens, [])
 
 
-def test_four_pages_are_in_flight_at_most():
-    """Tokens that stand first let four pages come at a time, never more; tokens that stand last, one."""
-    most = []
-    for style in (FIRST, LAST):
-        tokens = [None, *map(str, range(1, 20))]
-        told = {
-            token: Answer(body("a", following, style), tuple(range(200, 600, 50)), turns=5)
+def chain(count: int, style: Style = FIRST) -> Service:
+    """A service with `count` pages, each of which takes its time after its token has arrived."""
+    tokens = [None, *map(str, range(1, count))]
+    return Service(
+        {
+            token: Answer(body("a", following, style), tuple(range(200, 600, 50)), passes=5)
             for token, following in zip(tokens, [*tokens[1:], None], strict=True)
         }
-        service = Service(told)
-        asyncio.run(service.list())
-        most.append(service.most)
-    assert most == [MAX_IN_FLIGHT, 1]
+    )
 
 
-def test_all_listings_together_have_so_many_pages_on_their_way():
-    """Two pages for each listing, and the few that they share: these are used, never passed, and given back."""
-    tokens = [None, *map(str, range(1, 20))]
-    told = {
-        token: Answer(body("a", following), tuple(range(200, 600, 50)), turns=5)
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
-    }
-    ahead = Ahead(left=5)
-    services = [Service(told, ahead=ahead) for _ in range(10)]
-    least, most = [], []
-
-    async def all_of_them():
-        async with asyncio.TaskGroup() as group:
-            listings = [group.create_task(service.list()) for service in services]
-            while not all(listing.done() for listing in listings):
-                least.append(ahead.left)
-                most.append(sum(service.under_way for service in services))
-                await asyncio.sleep(0)
-
-    asyncio.run(all_of_them())
-    assert (min(least), ahead.left) == (0, 5)
-    assert 2 * len(services) < max(most) <= 2 * len(services) + 5
-    assert [service.asked for service in services] == [tokens] * len(services)
-
-
-def test_a_listing_asks_early_whatever_others_hold():
-    """Where slow listings hold all that is shared, another one still has two pages on their way."""
-    tokens = [None, *map(str, range(1, 6))]
-    told = {
-        token: Answer(body("a", following), tuple(range(200, 600, 50)), turns=5)
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
-    }
-    service = Service(told, ahead=Ahead(left=0))
+@pytest.mark.parametrize(("style", "most"), [(FIRST, 2), (LAST, 1)], ids=["token first", "token last"])
+def test_one_page_ahead_at_most(style, most):
+    """A token at the start of a page lets one more page come at the same time, a token at its end none."""
+    service = chain(20, style)
     asyncio.run(service.list())
-    assert (service.most, service.ahead.left) == (2, 0)
+    assert service.most == most
 
 
-def test_pages_beyond_the_bound_are_not_asked_for():
-    """`max_pages` holds for what is asked for early, too."""
-    tokens = [None, *map(str, range(1, 20))]
-    told = {
-        token: Answer(body("a", following), (1000,), turns=9)
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True)
-    }
-    service = Service(told)
+def test_pages_beyond_the_limit_are_not_requested():
+    """`max_pages` also holds for what is requested early."""
+    service = chain(20)
     _, error = asyncio.run(service.list(max_pages=3))
     assert error == "page 3: there are more than 3 pages; raise max_pages if that is right"
-    assert service.asked == tokens[:3]
+    assert service.requested == [None, "1", "2"]
 
 
-def test_a_wrong_guess_costs_a_request_and_nothing_else():
-    """A page that was asked for by a token which the parsed page does not name is broken off, as unwanted."""
+def test_a_wrong_guess_costs_one_request():
+    """A page that was requested by a token which the parsed page does not name is cancelled."""
     service = Service(
         {
-            None: Answer(body("a", "1", lie="2"), (600,), turns=2),
+            None: Answer(body("a", "1", lie="2"), (600,), passes=2),
             "1": Answer(body("b", None)),
-            "2": Answer(body("z", None), (100,), turns=99),
+            "2": Answer(body("z", None), (100,), passes=99),
         }
     )
-    pages, error = asyncio.run(service.list())
-    assert (list(pages.jobs), error) == (["a", "b"], "")
-    assert service.asked == [None, "2", "1"]
-    assert service.dropped == [("2", True)]
+    progress, error = asyncio.run(service.list())
+    assert (list(progress.jobs), error) == (["a", "b"], "")
+    assert (service.requested, service.cancelled) == ([None, "2", "1"], ["2"])
 
 
-def test_a_listing_that_is_ended_ends_what_it_asked_for():
-    """At the deadline, the page that was waited for is broken off, and those asked for early with it, unwanted."""
-    tokens = [None, "1", "2"]
-    service = Service({token: Answer(body("a", "1" if token is None else "2"), (600,), 10**6) for token in tokens})
-    service.answers[None] = Answer(body("a", "1"), (600,), 3)
+def test_a_listing_that_is_ended_ends_its_requests():
+    """At the deadline the page that is read is cancelled, and the one requested early too."""
+    service = Service({token: Answer(body("a", "1"), (600,), 10**6 if token else 3) for token in (None, "1")})
+    service.answers[None] = Answer(body("a", "1"), (600, 601), 10**6)
 
     async def ended():
         async with asyncio.timeout(0.05):
@@ -279,12 +239,11 @@ def test_a_listing_that_is_ended_ends_what_it_asked_for():
 
     with pytest.raises(TimeoutError):
         asyncio.run(ended())
-    assert service.dropped[0] == (service.asked[-len(service.dropped)], False)
-    assert all(unwanted for _, unwanted in service.dropped[1:])
+    assert service.cancelled == service.requested
 
 
 @pytest.mark.parametrize(
-    ("begin", "token"),
+    ("start", "token"),
     [
         (b"<ListJobsResult><NextToken>abc/+=:?#-_</NextToken><Jobs>", "abc/+=:?#-_"),
         (b"<ListJobsResult>\n <NextToken> abc\n</NextToken>", "abc"),
@@ -300,6 +259,6 @@ def test_a_listing_that_is_ended_ends_what_it_asked_for():
         (b" " * EARLY_BYTES + b"<NextToken>abc</NextToken>", None),
     ],
 )
-def test_a_token_is_seen_where_nothing_about_it_is_in_doubt(begin, token):
-    """Only a whole token of documented characters ahead of the jobs, and near the begin, is asked by early."""
+def test_a_token_is_seen_only_if_it_is_certain(start, token):
+    """Only a whole token of documented characters, before the jobs and near the start, is requested early."""
     assert peek_next_token(bytearray(begin)) == token

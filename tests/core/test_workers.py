@@ -91,7 +91,7 @@ async def test_parsing_leaves_the_loop_free(store_url):
 
     async with rig(target_at(store_url, provider=api)) as parts:
         ticking = asyncio.create_task(tick())
-        listing = await parts.listing()
+        listing = await parts.snapshot()
         ticking.cancel()
     assert (listing.error, len(listing.jobs)) == (None, 25)
     assert max(gaps) < 1.2

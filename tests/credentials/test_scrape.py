@@ -35,7 +35,7 @@ async def test_a_listing_with_temporary_keys(environment):
     async with raw_server(proxy) as address:
         connection = ConnectionSettings(proxy_url=f"http://{address}")
         async with rig(target_at("http://oss.invalid", credentials=source, connection=connection)) as parts:
-            listing = await parts.listing()
+            listing = await parts.snapshot()
     assert listing.error is None
     assert (listing.credentials_source, listing.credentials_expire) == ("oidc", end)
     [_, request] = heads

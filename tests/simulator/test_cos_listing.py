@@ -100,7 +100,7 @@ async def test_a_listing_over_real_sockets(flag):
     with serve(create_app(store)) as url:
         target = target_at(url, provider=_api(url, 10), credentials=keys(token=store.security_token))
         async with rig(target, now=lambda: NOW) as made:
-            listing = await made.listing()
+            listing = await made.snapshot()
     assert listing.error is None
     assert list(listing.jobs) == store.world.listed
     assert [seen.status for seen in store.requests] == [200] * (4 if flag else 3)
@@ -116,7 +116,7 @@ async def test_jobs_described_over_real_sockets():
     with serve(create_app(store)) as url:
         policy = JobPolicy(ids=("none", awkward.id))
         async with rig(target_at(url, provider=_api(url, 10), jobs=policy), now=lambda: NOW) as made:
-            listing = await made.listing()
+            listing = await made.snapshot()
     assert listing.error is None
     assert listing.jobs == (awkward,)
     detail = listing.details[awkward.id]
@@ -134,7 +134,7 @@ async def test_how_far_the_clock_may_be_off(seconds, reason, says):
     store = store_of(1)
     with serve(create_app(store)) as url:
         async with rig(target_at(url, provider=_api(url, 10)), now=lambda: NOW + seconds) as made:
-            listing = await made.listing()
+            listing = await made.snapshot()
     assert (listing.error and listing.error.reason) == reason
     assert says in str(listing.error)
 

@@ -192,7 +192,7 @@ async def test_the_exporter_lists_what_the_store_knows(store, store_url, page_si
     """The exporter's own listing over real HTTP holds all jobs of the store and each of their fields."""
     store.style, store.token_length = style, 1024
     async with rig(our_target(store, store_url, page_size)) as made:
-        listing = await made.listing()
+        listing = await made.snapshot()
     assert listing.error is None
     assert listing.pages == -(-len(JOBS) // page_size)
     assert {job.id: job for job in listing.jobs} == {
@@ -205,7 +205,7 @@ async def test_the_exporter_describes_what_the_store_knows(store, store_url):
     """Watched jobs are the store's, with the reason of the failed and the time of the suspended one; one is gone."""
     target = replace(our_target(store, store_url), jobs=JobPolicy(ids=(FAILED.id, "no-such-job", SUSPENDED.id)))
     async with rig(target) as made:
-        listing = await made.listing()
+        listing = await made.snapshot()
     assert listing.error is None
     assert {*listing.jobs} == {FAILED, SUSPENDED}
     failed, suspended = listing.details[FAILED.id], listing.details[SUSPENDED.id]

@@ -1,0 +1,49 @@
+"""Every target of the configuration, by its name."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from exporter.collector.target_collector import TargetCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exporter.client.session import Client
+    from exporter.core.interfaces import Observer
+    from exporter.core.snapshot import Snapshot
+    from exporter.core.target import Target
+    from exporter.core.workers import Turns
+
+
+class Collector:
+    """Collects the snapshots of all targets. `now` returns Unix seconds: for the age of jobs and the last success."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        client: Client,
+        observer: Observer,
+        turns: Turns,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.targets = {target.name: target for target in targets}
+        """By the names that `/probe?target=` accepts."""
+        self._collectors = {
+            target.name: TargetCollector(target, client, observer, turns, now=now) for target in targets
+        }
+
+    def last(self, name: str) -> Snapshot | None:
+        """The target's last snapshot without its jobs, for people; None before the first one."""
+        return self._collectors[name].history.last
+
+    async def snapshot(self, name: str, allowed: float | None) -> Snapshot:
+        """A snapshot of the target, after at most `allowed` seconds (None: only the target's own timeout)."""
+        return await self._collectors[name].snapshot(allowed)
+
+    def stop(self) -> None:
+        """End the listings in progress; the scrapes that wait for them get what there is."""
+        for collector in self._collectors.values():
+            collector.stop()

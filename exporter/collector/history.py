@@ -1,0 +1,65 @@
+"""What is kept of a target between scrapes. Pure: times are readings of the monotonic clock in seconds.
+
+The last snapshot is kept for `min_interval`, the last good one for `serve_stale_for`, and of each subject worth a log
+line the last state, so that only changes are logged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.core.snapshot import Snapshot
+
+
+class History:
+    """The history of one target. Both intervals are in seconds; 0: nothing is kept."""
+
+    def __init__(self, *, min_interval: float, serve_stale_for: float) -> None:
+        self.last: Snapshot | None = None
+        """The last snapshot, without its jobs."""
+        self.last_success: float | None = None
+        """Unix seconds of the end of the last complete listing."""
+        self._min_interval = min_interval
+        self._serve_stale_for = serve_stale_for
+        self._newest: tuple[Snapshot, float] | None = None
+        self._good: tuple[Snapshot, float] | None = None
+        self._stale: tuple[Snapshot, Snapshot] | None = None
+        self._states: dict[str, object] = {}
+
+    def record(self, snapshot: Snapshot, now: float) -> None:
+        """Keep of `snapshot`, which was completed or failed at `now`, what later scrapes need."""
+        self.last = replace(snapshot, jobs=(), details={})
+        self.last_success = snapshot.last_success
+        if self._min_interval:
+            self._newest = snapshot, now
+        if self._serve_stale_for and snapshot.error is None:
+            self._good, self._stale = (snapshot, now), None
+
+    def reusable(self, now: float) -> Snapshot | None:
+        """The last snapshot, if it is younger than `min_interval` at `now`."""
+        if self._newest is not None and now - self._newest[1] < self._min_interval:
+            return self._newest[0]
+        return None
+
+    def with_stale_jobs(self, snapshot: Snapshot, now: float) -> Snapshot:
+        """`snapshot`; if it failed, with the jobs of the last good one, as long as `serve_stale_for` allows.
+
+        For the same failed snapshot it is the same object, so that it is rendered once.
+        """
+        if snapshot.error is None or self._good is None or now - self._good[1] >= self._serve_stale_for:
+            return snapshot
+        if self._stale is None or self._stale[0] is not snapshot:
+            good = self._good[0]
+            stale = replace(
+                snapshot, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped
+            )
+            self._stale = snapshot, stale
+        return self._stale[1]
+
+    def changed(self, subject: str, state: object) -> bool:
+        """Whether `state` of `subject` differs from the last one (at first: from None), and so is worth a log line."""
+        before = self._states.get(subject)
+        self._states[subject] = state
+        return state != before
