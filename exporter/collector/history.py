@@ -53,7 +53,12 @@ class History:
         if self._stale is None or self._stale[0] is not snapshot:
             good = self._good[0]
             stale = replace(
-                snapshot, jobs=good.jobs, details=good.details, counts=good.counts, dropped=good.dropped
+                snapshot,
+                jobs=good.jobs,
+                details=good.details,
+                counts=good.counts,
+                dropped=good.dropped,
+                unreadable=good.unreadable,
             )
             self._stale = snapshot, stale
         return self._stale[1]
