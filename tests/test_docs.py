@@ -78,7 +78,7 @@ def test_the_configuration_shown_is_valid():
     block = re.search(r"```yaml\n( *accounts:.*?)```", README, re.DOTALL)
     assert block
     found = config.parse(block[1].encode(), file="README.md", environment={})
-    assert {target.provider for target in found.targets} == PROVIDERS.keys()
+    assert {target.provider_name for target in found.targets} == PROVIDERS.keys()
 
 
 def test_the_policy_shown_is_the_one_that_ships():

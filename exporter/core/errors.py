@@ -9,7 +9,8 @@
         ├── TransportError     connect, tls, timeout, too_large: no answer, or too much of one
         ├── ServiceError       auth, access_denied, throttled, http_4xx, http_5xx: status, code, request id
         ├── MalformedResponse  malformed: not what the API documents
-        └── PaginationError    pagination: a token repeats, or pages never end
+        ├── PaginationError    pagination: a token repeats, or pages never end
+        └── InternalError      internal: a bug of the exporter
 
 A message of these errors is shown to people (log, landing page): it never holds a key, a token or a response body.
 """
@@ -33,6 +34,7 @@ Reason = Literal[
     "pagination",
     "too_large",
     "config",
+    "internal",
 ]
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
@@ -111,6 +113,13 @@ class PaginationError(ScrapeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="pagination")
+
+
+class InternalError(ScrapeError):
+    """A bug of the exporter."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="internal")
 
 
 class ServiceError(ScrapeError):

@@ -1,38 +1,70 @@
-"""Work that several wait for at the same time is done once."""
+"""Work that several callers wait for at the same time is done once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Sequence
+    from collections.abc import Callable, Coroutine
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-class Shared(Generic[T]):
-    """Pieces of work under way. A result is held by those who waited for it, not here."""
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T] = field(init=False)
+    waiters: int = 0
+
+
+class SingleFlight(Generic[K, T]):
+    """Runs of work, by key. A result is shared only between the callers that wait for it; nothing is kept."""
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, tuple[Sequence[object], asyncio.Task[T]]] = {}
+        self._flights: dict[K, _Flight[T]] = {}
+        self._tasks: set[asyncio.Task[T]] = set()
+        """All that have not ended, including cancelled ones: the event loop holds only weak references."""
 
-    async def once(self, of: Sequence[object], form: Hashable, make: Callable[[], Coroutine[object, object, T]]) -> T:
-        """What `make` gives; who asks while it is being made of these very objects, in an equal form, gets the same.
+    async def run(self, key: K, make: Callable[[], Coroutine[object, object, T]]) -> T:
+        """The result of `make`, which is called only if no run with this key is under way; else that run's result.
 
-        Who gives up ends it for nobody. Raises what `make` raises.
+        A run continues while anyone waits for it; it is cancelled when its last waiter is. What `make` refers to is
+        held until the key is free again, so a key may contain the ids of such objects. Raises what `make` raises.
         """
-        key = (form, *map(id, of))
-        running = self._running.get(key)
-        if running is None:
-            running = self._running[key] = of, asyncio.create_task(make())  # `of` is held: no other gets these ids
-            running[1].add_done_callback(lambda task: self._ended(key, task))
-        return await asyncio.shield(running[1])
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight()
+            flight.task = asyncio.create_task(self._make(key, flight, make))
+            self._tasks.add(flight.task)
+            flight.task.add_done_callback(self._tasks.discard)
+        flight.waiters += 1
+        try:
+            await asyncio.wait([flight.task])
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
+                self._free(key, flight)  # whoever asks from now on gets a new run
+                flight.task.cancel()
+        return flight.task.result()
 
-    def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        del self._running[key]
-        if not task.cancelled() and (error := task.exception()) is not None:  # told also where nobody waits any more
-            log.error("a fault of the exporter itself; please report it", exc_info=error)
+    async def _make(self, key: K, flight: _Flight[T], make: Callable[[], Coroutine[object, object, T]]) -> T:
+        try:
+            return await make()
+        except Exception:
+            if flight.waiters:
+                raise
+            log.exception("internal error (please report it)")
+            raise asyncio.CancelledError from None  # nobody would retrieve the exception
+        finally:
+            self._free(key, flight)
+            del flight  # else task, traceback and flight are a cycle, which holds what `make` refers to
+
+    def _free(self, key: K, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

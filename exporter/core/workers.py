@@ -1,4 +1,4 @@
-"""Where work runs that must not hold up the event loop: computing in few threads, waiting in as many as it takes."""
+"""Where work runs: short computations in turns on the event loop, long ones and calls that wait in threads."""
 
 from __future__ import annotations
 
@@ -28,41 +28,38 @@ class Turns:
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` returns; it has a few milliseconds. Raises what `work` raises."""
         async with self._lock:
-            await asyncio.sleep(0)  # so that everybody else is served between two computations
+            await asyncio.sleep(0)  # other tasks run between two computations
             return work(*args, **kwargs)
 
 
-class Lane:
-    """A thread for computing, which does what it is given in turn.
+class Worker:
+    """One thread for computations that are too long for the event loop; it runs them one after the other.
 
-    Two of them at the same work would share the interpreter's lock, hold twice the memory, and take a fifth more of CPU
-    time than one. No waiting for names, files or networks can take a lane away.
+    Two threads would share the interpreter's lock, need twice the memory, and take a fifth more CPU time than one.
+    Nothing that waits for names, files or networks runs here, so nothing can block it.
     """
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
-    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` gives."""
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` returns. Raises what `work` raises."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
 
-reading: Final = Lane("read")
-"""For parsing pages and choosing jobs."""
-
-rendering: Final = Lane("render")
-"""For text. Beside `reading`, because compressing leaves the interpreter to others."""
+reading: Final = Worker("read")
+"""For parsing pages and selecting jobs."""
 
 
 class WaitingThreads(ThreadPoolExecutor):
-    """A thread for each call, and none of them is waited for at the end.
+    """A new thread for each call; none of them is joined at exit.
 
-    The event loop looks names up in its default executor, and files are read there. Both can hang for longer than any
-    deadline; with a pool of few threads, a few that hang would stop all others, and the end of the process too.
+    The event loop resolves names in its default executor and reads files there. Both can hang for longer than any
+    deadline; in a pool of a few threads, a few calls that hang would block all others, and the end of the process.
     """
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - as its base
-        """Call `fn` in a thread of its own."""
+        """The future of `fn`, called in a new thread."""
         future: Future[T] = Future()
 
         def run() -> None:
@@ -70,7 +67,7 @@ class WaitingThreads(ThreadPoolExecutor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -79,5 +76,5 @@ class WaitingThreads(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as its base
-        """Leave what hangs behind."""
+        """Do not wait for calls that hang."""
         del wait, cancel_futures

@@ -1,7 +1,7 @@
-"""gzip of a text whose pieces are compressed one by one, as they come, and joined later without touching them again.
+"""gzip of a text whose pieces are deflated one by one and joined later, without touching them again.
 
-A packed piece is a stretch of DEFLATE blocks that ends on a byte and looks back at nothing before it, so packed pieces
-may follow each other in any order. All of them make one gzip member: of several, many clients read the first alone.
+A deflated piece is a sequence of DEFLATE blocks that ends at a byte boundary and refers to nothing before it, so that
+such pieces can follow each other in any order. The result is one gzip member: many clients read only the first one.
 
 Sources: RFC 1951 (DEFLATE) and RFC 1952 (gzip); Z_FULL_FLUSH in https://www.zlib.net/manual.html.
 """
@@ -9,26 +9,25 @@ Sources: RFC 1951 (DEFLATE) and RFC 1952 (gzip); Z_FULL_FLUSH in https://www.zli
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from isal import isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LEVEL: Final = 1
-"""Higher levels cost several times the time for a few per cent."""
+"""Of isal. On exposition text level 0 is as slow and a third larger; level 2 is a tenth slower and 1 % smaller."""
 
-LEAST_BYTES: Final = 16 * 1024
-"""A smaller piece is not packed by itself: it would begin with nothing to look back at, and gain too little."""
+MIN_BYTES: Final = 16 * 1024
+"""Smaller pieces are deflated when they are joined: alone, they would have too little text to refer back to."""
 
 _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
-"""No name, no time; compressed by the fastest way, on an unknown system."""
-
-_ONES: Final = 0xFFFFFFFF
+"""No name, no time; fastest compression, unknown system."""
 
 
-class Packed(NamedTuple):
-    """A piece of text, compressed."""
+class DeflatedPiece(NamedTuple):
+    """A piece of text, deflated."""
 
     data: bytes
     length: int
@@ -37,39 +36,33 @@ class Packed(NamedTuple):
     """CRC-32 of the text."""
 
 
-def pack(text: bytes) -> bytes | Packed:
-    """`text` compressed, or itself where it has less than LEAST_BYTES."""
-    if len(text) < LEAST_BYTES:
+def deflate(text: bytes) -> bytes | DeflatedPiece:
+    """`text` deflated, or unchanged if it is shorter than MIN_BYTES."""
+    if len(text) < MIN_BYTES:
         return text
-    deflate = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS)
-    return Packed(deflate.compress(text) + deflate.flush(zlib.Z_FULL_FLUSH), len(text), zlib.crc32(text))
+    compressor = _compressor()
+    data = compressor.compress(text) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
+    return DeflatedPiece(data, len(text), isal_zlib.crc32(text))
 
 
-def join(pieces: Iterable[bytes | Packed]) -> Iterator[bytes]:
-    """One gzip member of the text of all `pieces`, itself in pieces."""
+def join(pieces: Iterable[bytes | DeflatedPiece]) -> Iterator[bytes]:
+    """One gzip member of the text of all `pieces`, in pieces."""
     yield _HEADER
-    deflate = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS)
+    compressor = _compressor()
     length = crc = 0
     for piece in pieces:
-        if isinstance(piece, Packed):
-            yield deflate.flush(zlib.Z_FULL_FLUSH)
+        if isinstance(piece, DeflatedPiece):
+            yield compressor.flush(isal_zlib.Z_FULL_FLUSH)
             yield piece.data
-            crc = combine(crc, piece.crc, piece.length)
+            crc = isal_zlib.crc32_combine(crc, piece.crc, piece.length)
             length += piece.length
         else:
-            yield deflate.compress(piece)
-            crc = zlib.crc32(piece, crc)
+            yield compressor.compress(piece)
+            crc = isal_zlib.crc32(piece, crc)
             length += len(piece)
-    yield deflate.flush(zlib.Z_FINISH)
+    yield compressor.flush(isal_zlib.Z_FINISH)
     yield struct.pack("<II", crc, length % 2**32)
 
 
-def combine(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two texts in a row, from that of each and the `length` of the second, in bytes.
-
-    zlib has it as crc32_combine, Python's module does not. The CRC is linear but for the ones that it is inverted with
-    at its start and its end: so the CRC of both is that of the second, and what the first's has become after as many
-    zero bytes. That takes a thirtieth of the time that compressing the second took.
-    Source: crc32_combine in https://github.com/madler/zlib/blob/master/crc32.c
-    """
-    return zlib.crc32(bytes(length), first ^ _ONES) ^ _ONES ^ second
+def _compressor() -> isal_zlib.Compress:
+    return isal_zlib.compressobj(LEVEL, wbits=-isal_zlib.MAX_WBITS)

@@ -1,9 +1,9 @@
-"""The exporter's own state: its API requests, its build, its configuration, its process."""
+"""The exporter's own metrics: API requests, build, configuration, process."""
 
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,73 +28,90 @@ if TYPE_CHECKING:
 OPENMETRICS_END: Final = b"# EOF\n"
 
 REQUEST_BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds; from a page next door to the default timeout of a listing."""
+"""Seconds; from a page of a service nearby to the default timeout of a listing."""
 
 _TARGET: Final = ("provider", "account", "region")
 
+Parser: TypeAlias = Literal["pattern", "xml"]
+
 
 class SelfMetrics:
-    """An own registry: nothing of another library, and nothing left from an earlier configuration, gets into it."""
+    """Metrics in a registry of their own, without those of other libraries or of an earlier configuration."""
 
     def __init__(self, *, version: str, revision: str, process: bool = True) -> None:
-        """`process` adds the families about this process and the exporter itself, beside those of the API requests."""
+        """`process` adds the families about the process and the exporter itself to those about API requests."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the contract: no `_created` series
         self._registry = CollectorRegistry(auto_describe=False)
         own = self._registry if process else CollectorRegistry(auto_describe=False)
         self._requests = Counter(
             "batchops_api_requests",
-            "Requests sent to the service, retries included.",
+            "Total number of requests sent to the service, including retries.",
             (*_TARGET, "operation"),
             registry=self._registry,
         )
         self._failures = Counter(
             "batchops_api_request_failures",
-            "Requests that failed, by why.",
+            "Total number of failed requests, by reason.",
             (*_TARGET, "operation", "reason"),
             registry=self._registry,
         )
         self._retries = Counter(
             "batchops_api_request_retries",
-            "Requests sent again.",
+            "Total number of requests sent again.",
             (*_TARGET, "operation"),
             registry=self._registry,
         )
         self._seconds = Histogram(
             "batchops_api_request_duration_seconds",
-            "How long requests took, from the first byte sent to the last one read.",
+            "Duration of requests, from the first byte sent to the last byte read, in seconds.",
             ("provider", "operation"),
             buckets=REQUEST_BUCKETS,
             registry=self._registry,
         )
         build = Gauge(
             "batchops_exporter_build_info",
-            "The version that runs; always 1.",
+            "Version of the running exporter; always 1.",
             ("version", "revision", "pythonversion"),
             registry=own,
         )
         build.labels(version, revision, platform.python_version()).set(1)
         self._reload = Gauge(
             "batchops_exporter_config_last_reload_successful",
-            "Whether the last configuration read was good (1) or not (0).",
+            "Whether the last load of the configuration succeeded (1) or not (0).",
             registry=own,
         )
         self._reload_time = Gauge(
             "batchops_exporter_config_last_reload_success_timestamp_seconds",
-            "Unix time at which a good configuration was last read.",
+            "Unix time of the last successful load of the configuration.",
             registry=own,
         )
-        self.in_flight = Gauge(
+        self.in_flight = 0
+        """Scrapes that are being answered; the gauge shows it, and the limit on scrapes compares it."""
+        Gauge(
             "batchops_exporter_scrapes_in_flight",
-            "Scrapes that are being answered.",
+            "Number of scrapes being answered.",
+            registry=own,
+        ).set_function(lambda: self.in_flight)
+        self._rejected = Counter(
+            "batchops_exporter_scrapes_rejected",
+            "Total number of scrapes rejected because too many others were in flight.",
             registry=own,
         )
+        self._pages = Counter(
+            "batchops_exporter_pages_parsed",
+            "Total number of pages parsed; the parser is pattern for pages in the usual form and xml for others.",
+            ("parser",),
+            registry=own,
+        )
+        for parser in get_args(Parser):
+            self._pages.labels(parser)
         if process:
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
             GCCollector(registry=self._registry)
 
     def show_from_zero(self, targets: Iterable[Target]) -> None:
-        """Give each counter of `targets` its first sample, 0, so that a first failure is seen as a rise."""
+        """Initialize each counter of `targets` with 0, so that a first failure is an increase."""
         for target in targets:
             for operation in target.operations:
                 labels = (target.provider_name, target.account, target.region, operation)
@@ -105,7 +122,7 @@ class SelfMetrics:
                     self._failures.labels(*labels, reason)
 
     def config_loaded(self, now: float) -> None:
-        """A good configuration was read at the Unix time `now`."""
+        """The configuration was loaded at the Unix time `now`."""
         self._reload.set(1)
         self._reload_time.set(now)
 
@@ -115,15 +132,31 @@ class SelfMetrics:
         self._seconds.labels(target.provider_name, operation).observe(seconds)
 
     def failed(self, target: Target, operation: str, reason: Reason) -> None:
-        """One request, or the reading of its answer, failed."""
+        """One request failed, or its response could not be read."""
         self._failures.labels(target.provider_name, target.account, target.region, operation, reason).inc()
 
     def retried(self, target: Target, operation: str) -> None:
         """One request is sent again."""
         self._retries.labels(target.provider_name, target.account, target.region, operation).inc()
 
+    def page_parsed(self, parser: Parser) -> None:
+        """One page was parsed by `parser`."""
+        self._pages.labels(parser).inc()
+
+    def scrape_started(self) -> None:
+        """A scrape is being answered from now on."""
+        self.in_flight += 1
+
+    def scrape_ended(self) -> None:
+        """A scrape was answered, or its client has left."""
+        self.in_flight -= 1
+
+    def scrape_rejected(self) -> None:
+        """A scrape was rejected because too many others were in flight."""
+        self._rejected.inc()
+
     def render(self, *, openmetrics: bool) -> bytes:
-        """The exposition of all of it, without OpenMetrics' end mark."""
+        """The exposition of these metrics, without the end mark of OpenMetrics."""
         if openmetrics:
             text: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]
             return text.removesuffix(OPENMETRICS_END)

@@ -8,16 +8,14 @@ import time
 import pytest
 
 from exporter.core.http import ConnectionSettings
-from exporter.core.workers import WaitingThreads, reading
-from exporter.providers.endpoint import Endpoint
-from exporter.providers.oss import Oss
+from exporter.core.workers import Turns, WaitingThreads, Worker
 from tests.rig import rig, target_at
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_calls_that_hang_take_no_thread_from_others():
-    """With many calls that hang in the loop's executor, names are looked up and work is done all the same."""
+    """With many calls that hang in the loop's executor, names are still resolved and work is still done."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(WaitingThreads())
     release = threading.Event()
@@ -25,22 +23,22 @@ async def test_calls_that_hang_take_no_thread_from_others():
     try:
         async with asyncio.timeout(5):
             assert await loop.getaddrinfo("127.0.0.1", 80)
-            assert await reading.do(sum, [1, 2]) == 3
+            assert await Worker("test").run(sum, [1, 2]) == 3
             assert await asyncio.to_thread(max, [1, 2]) == 2
     finally:
         release.set()
         await asyncio.gather(*hung)
 
 
-async def test_what_fails_in_a_thread_fails_where_it_is_awaited():
-    """An exception in a waiting thread reaches the caller."""
+async def test_an_exception_in_a_thread_reaches_its_caller():
+    """An exception in a waiting thread is raised where the call is awaited."""
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     with pytest.raises(ZeroDivisionError):
         await asyncio.to_thread(lambda: 1 // 0)
 
 
-def test_the_end_waits_for_no_call_that_hangs():
-    """An event loop whose executor has a call that hangs ends at once."""
+def test_the_loop_closes_without_calls_that_hang():
+    """An event loop whose executor has a call that hangs closes at once."""
     release = threading.Event()
 
     async def leave() -> None:
@@ -56,7 +54,7 @@ def test_the_end_waits_for_no_call_that_hangs():
 
 
 async def test_tls_files_that_hang_do_not_hang_the_loop(tmp_path):
-    """A tls.ca_file that never gives its content costs its target the time, and nobody else."""
+    """A tls.ca_file that cannot be read to its end costs its own target the timeout, and no other target."""
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     pipe = tmp_path / "ca.pem"
     os.mkfifo(pipe)
@@ -65,33 +63,38 @@ async def test_tls_files_that_hang_do_not_hang_the_loop(tmp_path):
         start = time.monotonic()
         assert (await parts.failure()).reason == "timeout"
         assert time.monotonic() - start < 3
-    with pipe.open("wb"):  # lets the thread go
+    with pipe.open("wb"):  # releases the thread
         pass
 
 
-class SlowToParse(Oss):
-    """A provider whose pages take long to parse."""
+async def test_a_worker_leaves_the_loop_free():
+    """While a worker computes, the event loop runs other tasks."""
+    release = threading.Event()
+    running = asyncio.create_task(Worker("test").run(release.wait, 30))
+    await asyncio.sleep(0.01)
+    release.set()
+    assert await running
 
-    @staticmethod
-    def parse_jobs(body, kept=None):
-        time.sleep(1.5)
-        return Oss.parse_jobs(body, kept)
 
+async def test_turns_run_one_after_the_other_with_the_loop_free_between():
+    """However many callers there are, other tasks run before each computation."""
+    turns, passes = Turns(), 0
 
-async def test_parsing_leaves_the_loop_free(store_url):
-    """While a page is parsed, the event loop goes on: `/-/healthy` has its answer."""
-    api = SlowToParse(Endpoint("http", store_url.removeprefix("http://")), "cn-hangzhou")
-    gaps = []
-
-    async def tick():
+    async def count():
+        nonlocal passes
         while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.01)
-            gaps.append(time.monotonic() - before)
+            passes += 1
+            await asyncio.sleep(0)
 
-    async with rig(target_at(store_url, provider=api)) as parts:
-        ticking = asyncio.create_task(tick())
-        listing = await parts.snapshot()
-        ticking.cancel()
-    assert (listing.error, len(listing.jobs)) == (None, 25)
-    assert max(gaps) < 1.2
+    counting = asyncio.create_task(count())
+    seen = await asyncio.gather(*(turns.run(lambda: passes) for _ in range(20)))
+    counting.cancel()
+    assert seen == sorted(set(seen))
+
+
+async def test_a_turn_that_fails_ends_for_its_caller_only():
+    """An exception reaches the caller, and the next computation runs."""
+    turns = Turns()
+    failed, result = await asyncio.gather(turns.run(lambda: 1 // 0), turns.run(sum, [1, 2]), return_exceptions=True)
+    assert isinstance(failed, ZeroDivisionError)
+    assert result == 3

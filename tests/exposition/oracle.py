@@ -1,6 +1,6 @@
-"""The families of a listing on prometheus_client's data model, as its documentation tells everyone to write them.
+"""The families of a snapshot in prometheus_client's data model, written as its documentation recommends.
 
-It judges our own renderer, and it is what the benchmark's baseline renders. Help texts are left to the golden file.
+The renderer is compared with it, and the benchmark's baseline renders it. The golden file checks the help texts.
 """
 
 from __future__ import annotations
@@ -9,58 +9,73 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 
+from exporter.core.errors import ServiceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.core.snapshot import Snapshot
 
 TARGET = ("provider", "account", "region")
-STATED_JOB = (*TARGET, "job_id", "status")
+JOB_STATUS = (*TARGET, "job_id", "status")
 JOB = (*TARGET, "job_id")
 
 
-def families(listings: Iterable[Snapshot]) -> list[GaugeMetricFamily]:
-    """Every family, also where it has no samples. `listings` are each of another target."""
-    listings = list(listings)
-    return [*_of_targets(listings), *_with_status(listings), *_without_status(listings), *_described(listings)]
+def families(snapshots: Iterable[Snapshot]) -> list[GaugeMetricFamily]:
+    """Every family, including those without samples. `snapshots` are of different targets."""
+    snapshots = list(snapshots)
+    every = [*_of_targets(snapshots), *_with_status(snapshots), *_without_status(snapshots), *_described(snapshots)]
+    for sample in (sample for family in every for sample in family.samples):
+        for label, value in sample.labels.items():
+            sample.labels[label] = without_line_breaks(value)
+    return every
 
 
-def _of_targets(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
+def without_line_breaks(value: str) -> str:
+    """`value` with a space for each character at which Python splits lines; a line feed stays, to be escaped."""
+    return "".join(" " if char != "\n" and len(f"a{char}b".splitlines()) == 2 else char for char in value)
+
+
+def _of_targets(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     up = GaugeMetricFamily("batchops_up", "", labels=TARGET)
-    error = GaugeMetricFamily("batchops_scrape_error", "", labels=(*TARGET, "reason"))
+    error = GaugeMetricFamily("batchops_scrape_error", "", labels=(*TARGET, "reason", "code"))
     duration = GaugeMetricFamily("batchops_scrape_duration_seconds", "", labels=TARGET)
     pages = GaugeMetricFamily("batchops_scrape_pages", "", labels=TARGET)
     dropped = GaugeMetricFamily("batchops_scrape_jobs_dropped", "", labels=(*TARGET, "reason"))
+    unreadable = GaugeMetricFamily("batchops_scrape_unreadable_values", "", labels=TARGET)
     last_success = GaugeMetricFamily("batchops_last_success_timestamp_seconds", "", labels=TARGET)
     expiration = GaugeMetricFamily("batchops_credentials_expiration_timestamp_seconds", "", labels=(*TARGET, "source"))
     counts = GaugeMetricFamily("batchops_jobs", "", labels=(*TARGET, "status"))
-    for listing in listings:
-        target = (listing.provider, listing.account, listing.region)
-        up.add_metric(target, 1 if listing.error is None else 0)
-        if listing.error is not None:
-            error.add_metric((*target, listing.error.reason), 1)
-        duration.add_metric(target, listing.duration)
-        pages.add_metric(target, listing.pages)
-        for reason, number in (listing.dropped or {}).items():
+    for snapshot in snapshots:
+        target = (snapshot.provider, snapshot.account, snapshot.region)
+        up.add_metric(target, 1 if snapshot.error is None else 0)
+        if snapshot.error is not None:
+            code = snapshot.error.code if isinstance(snapshot.error, ServiceError) else None
+            error.add_metric((*target, snapshot.error.reason, code or ""), 1)
+        duration.add_metric(target, snapshot.duration)
+        pages.add_metric(target, snapshot.pages)
+        for reason, number in (snapshot.dropped or {}).items():
             dropped.add_metric((*target, reason), number)
-        if listing.last_success is not None:
-            last_success.add_metric(target, listing.last_success)
-        if listing.credentials_expire is not None:
-            expiration.add_metric((*target, listing.credentials_source), listing.credentials_expire)
-        for status, number in (listing.counts or {}).items():
+        if snapshot.unreadable is not None:
+            unreadable.add_metric(target, snapshot.unreadable)
+        if snapshot.last_success is not None:
+            last_success.add_metric(target, snapshot.last_success)
+        if snapshot.credentials_expire is not None:
+            expiration.add_metric((*target, snapshot.credentials_source), snapshot.credentials_expire)
+        for status, number in (snapshot.counts or {}).items():
             counts.add_metric((*target, status), number)
-    return [up, error, duration, pages, dropped, last_success, expiration, counts]
+    return [up, error, duration, pages, dropped, unreadable, last_success, expiration, counts]
 
 
-def _with_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
-    status = GaugeMetricFamily("batchops_job_status", "", labels=STATED_JOB)
-    tasks = GaugeMetricFamily("batchops_job_tasks", "", labels=STATED_JOB)
-    succeeded = GaugeMetricFamily("batchops_job_tasks_succeeded", "", labels=STATED_JOB)
-    failed = GaugeMetricFamily("batchops_job_tasks_failed", "", labels=STATED_JOB)
-    elapsed = GaugeMetricFamily("batchops_job_elapsed_active_seconds", "", labels=STATED_JOB)
-    for listing in listings:
-        for job in listing.jobs:
-            labels = (listing.provider, listing.account, listing.region, job.id, job.status)
+def _with_status(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
+    status = GaugeMetricFamily("batchops_job_status", "", labels=JOB_STATUS)
+    tasks = GaugeMetricFamily("batchops_job_tasks", "", labels=JOB_STATUS)
+    succeeded = GaugeMetricFamily("batchops_job_tasks_succeeded", "", labels=JOB_STATUS)
+    failed = GaugeMetricFamily("batchops_job_tasks_failed", "", labels=JOB_STATUS)
+    elapsed = GaugeMetricFamily("batchops_job_elapsed_active_seconds", "", labels=JOB_STATUS)
+    for snapshot in snapshots:
+        for job in snapshot.jobs:
+            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id, job.status)
             status.add_metric(labels, 1)
             if job.tasks is not None:
                 tasks.add_metric(labels, job.tasks)
@@ -73,18 +88,18 @@ def _with_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     return [status, tasks, succeeded, failed, elapsed]
 
 
-def _without_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
+def _without_status(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     info = GaugeMetricFamily("batchops_job_info", "")
     priority = GaugeMetricFamily("batchops_job_priority", "", labels=JOB)
     created = GaugeMetricFamily("batchops_job_created_timestamp_seconds", "", labels=JOB)
     terminated = GaugeMetricFamily("batchops_job_termination_timestamp_seconds", "", labels=JOB)
-    for listing in listings:
-        for job in listing.jobs:
-            labels = (listing.provider, listing.account, listing.region, job.id)
-            told = dict(zip(JOB, labels, strict=True), operation=job.operation or "")
-            if listing.show_descriptions:
-                told["description"] = job.description or ""
-            info.add_sample(info.name, told, 1)
+    for snapshot in snapshots:
+        for job in snapshot.jobs:
+            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id)
+            labelled = dict(zip(JOB, labels, strict=True), operation=job.operation or "")
+            if snapshot.show_descriptions:
+                labelled["description"] = job.description or ""
+            info.add_sample(info.name, labelled, 1)
             if job.priority is not None:
                 priority.add_metric(labels, job.priority)
             if job.created is not None:
@@ -94,13 +109,13 @@ def _without_status(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
     return [info, priority, created, terminated]
 
 
-def _described(listings: list[Snapshot]) -> list[GaugeMetricFamily]:
+def _described(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     failure = GaugeMetricFamily("batchops_job_failure_info", "", labels=(*JOB, "failure_code", "failure_reason"))
     suspended = GaugeMetricFamily("batchops_job_suspended_timestamp_seconds", "", labels=JOB)
-    for listing in listings:
-        for job in listing.jobs:
-            labels = (listing.provider, listing.account, listing.region, job.id)
-            detail = listing.details.get(job.id)
+    for snapshot in snapshots:
+        for job in snapshot.jobs:
+            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id)
+            detail = snapshot.details.get(job.id)
             if detail is None:
                 continue
             if detail.failure_code or detail.failure_reason:

@@ -1,4 +1,4 @@
-"""Listings of every kind, for property tests."""
+"""Snapshots of every kind, for property tests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 from hypothesis import strategies as st
 
 from exporter.collector.selection import DROP_REASONS
-from exporter.core.errors import REASONS, ScrapeError
+from exporter.core.errors import REASONS, ScrapeError, ServiceError
 from exporter.core.jobs import STATUSES, Job, JobDetail
 from exporter.core.snapshot import Snapshot
 from exporter.exposition import families, gzip_pieces
+from exporter.exposition.families import assemble, family_lines
+from tests.exposition.oracle import without_line_breaks
 
 AWKWARD = (
     "",
@@ -26,7 +28,9 @@ AWKWARD = (
     '",job_id="b"} 1',
     "{}",
     "\r\n",
-    "\x85\u2028",
+    "a\rb\vc\fd\x1ce\x1df\x1eg",
+    "\x85\u2028\u2029",
+    "\u3000\xa0",
     "\0",
     "# EOF",
     "批量 🚚",
@@ -51,13 +55,16 @@ jobs = st.builds(
     failed=st.none() | counts,
     elapsed_active=st.none() | counts,
 )
-errors = st.builds(ScrapeError, texts, reason=st.sampled_from(REASONS))
+reasons = st.sampled_from(REASONS)
+errors = st.builds(ScrapeError, texts, reason=reasons) | st.builds(
+    ServiceError, texts, reason=reasons, status=st.just(403), code=st.none() | texts
+)
 
 
-def explained(listing, details):
-    """`listing` with a detail for some of its jobs; None is a job that nobody explained."""
-    told = zip(listing.jobs, details, strict=False)
-    return replace(listing, details={job.id: detail._replace(job=job) for job, detail in told if detail is not None})
+def with_details(snapshot, details):
+    """`snapshot` with a detail for some of its jobs; None: no detail for this job."""
+    rows = zip(snapshot.jobs, details, strict=False)
+    return replace(snapshot, details={job.id: detail._replace(job=job) for job, detail in rows if detail is not None})
 
 
 details = st.builds(
@@ -67,33 +74,44 @@ details = st.builds(
     failure_reason=st.none() | texts,
     suspended=st.none() | times,
 )
-# A failed listing may hold the jobs of the last good one; what goes with what is not the renderer's to judge.
-listings = st.builds(
+counts_by_status = st.lists(
+    st.tuples(words, counts), max_size=4, unique_by=lambda pair: without_line_breaks(pair[0])
+).map(lambda more: dict.fromkeys(STATUSES, 0) | dict(more))
+# A failed snapshot can have the jobs of the last good one; the renderer accepts every combination.
+snapshots = st.builds(
     Snapshot,
     provider=st.sampled_from(("oss", "cos", "s3")),
     account=texts,
     region=texts,
     pages=st.integers(0, 1000),
     duration=st.floats(0, 1e6),
-    jobs=st.lists(jobs, max_size=4, unique_by=lambda job: job.id).map(tuple),
-    counts=st.none() | st.dictionaries(words, counts, max_size=4).map(lambda more: dict.fromkeys(STATUSES, 0) | more),
+    jobs=st.lists(jobs, max_size=4, unique_by=lambda job: without_line_breaks(job.id)).map(tuple),
+    counts=st.none() | counts_by_status,
     dropped=st.none() | st.fixed_dictionaries(dict.fromkeys(DROP_REASONS, counts)),
+    unreadable=st.none() | counts,
     error=st.none() | errors,
     last_success=st.none() | times,
-    describe=st.booleans(),
+    show_descriptions=st.booleans(),
     credentials_source=texts,
     credentials_expire=st.none() | times,
 )
-listings = st.builds(explained, listings, st.lists(st.none() | details, max_size=4))
-scrapes = st.lists(listings, max_size=3, unique_by=lambda one: (one.provider, one.account, one.region))
+snapshots = st.builds(with_details, snapshots, st.lists(st.none() | details, max_size=4))
+scrapes = st.lists(
+    snapshots,
+    max_size=3,
+    unique_by=lambda snapshot: tuple(map(without_line_breaks, (snapshot.provider, snapshot.account, snapshot.region))),
+)
+
+
+def text_of(scrape):
+    """The exposition of the snapshots `scrape`."""
+    return b"".join(assemble([list(zip(*family_lines(snapshot), strict=True)) for snapshot in scrape]))
 
 
 @contextlib.contextmanager
-def small_slices(least=1, most=4, cuts=2):
-    """Slices of few jobs, and pieces that are packed from a few lines on."""
+def small_batches(jobs=2):
+    """Batches of few jobs, and pieces that are deflated from a few lines on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(families, "LEAST_SLICE", least)
-        patch.setattr(families, "MOST_SLICE", most)
-        patch.setattr(families, "CUTS", cuts)
-        patch.setattr(gzip_pieces, "LEAST_BYTES", 200)
+        patch.setattr(families, "BATCH_JOBS", jobs)
+        patch.setattr(gzip_pieces, "MIN_BYTES", 200)
         yield

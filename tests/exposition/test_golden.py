@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.core.errors import ScrapeError
+from exporter.core.errors import ServiceError
 from exporter.core.jobs import STATUSES, Job, JobDetail
 from exporter.core.snapshot import Snapshot
-from exporter.exposition.families import FAMILIES, assemble, blocks
+from exporter.exposition.families import FAMILIES
 from exporter.exposition.self_metrics import SelfMetrics
 from tests import needs
+from tests.exposition.strategies import text_of
 
 GOLDEN = Path(__file__).with_name("metrics.golden.txt")
 CONFIG = b"""
@@ -32,7 +33,7 @@ JOBS = (
     Job("b-3006", "Suspended", "PutObjectTagging", None, 10, 1760001000, None, 10, 0, 0, 0),
     Job("b-3005", "Frozen", None, "状态未知 🧊", None, None, None, None, 0, 0, 0),
 )
-LISTINGS = (
+SNAPSHOTS = (
     Snapshot(
         provider="oss",
         account="prod",
@@ -46,6 +47,7 @@ LISTINGS = (
         },
         counts=dict.fromkeys(STATUSES, 0)
         | {"Suspended": 1, "Active": 1, "New": 1, "Complete": 41, "Failed": 1, "Frozen": 1},
+        unreadable=1,
         dropped={"max_age": 40, "statuses": 0, "max": 0},
         last_success=1760007200.25,
         credentials_source="oidc",
@@ -57,7 +59,7 @@ LISTINGS = (
         region="ap-southeast-1",
         pages=0,
         duration=0.5,
-        error=ScrapeError("no permission", reason="access_denied"),
+        error=ServiceError("no permission", reason="access_denied", status=403, code="AccessDenied"),
         last_success=1760000000.0,
         credentials_source="static",
     ),
@@ -66,7 +68,7 @@ LISTINGS = (
 
 @pytest.fixture
 def exposition():
-    """A whole exposition in text 0.0.4, as `/metrics` answers after one scrape of two targets."""
+    """A whole exposition in text 0.0.4, as `/metrics` returns after one scrape of two targets."""
     targets = config.parse(CONFIG, file="config.yaml", environment={}).targets
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
     own.show_from_zero(targets)
@@ -74,31 +76,32 @@ def exposition():
     for seconds in (0.0625, 0.125):
         own.requested(targets[0], "ListJobs", seconds)
     own.requested(targets[1], "ListJobs", 0.5)
+    own.page_parsed("pattern")
     own.failed(targets[1], "ListJobs", "access_denied")
-    return (b"".join(assemble([*map(blocks, LISTINGS)])) + own.render(openmetrics=False)).decode()
+    return (text_of(SNAPSHOTS) + own.render(openmetrics=False)).decode()
 
 
 def steady(text):
-    """`text` without what differs from process to process, and between versions of Python and of prometheus_client."""
+    """`text` without what differs between processes and between versions of Python and prometheus_client."""
     lines = [line for line in text.split("\n") if not re.match(r"(# (HELP|TYPE) )?(process|python)_", line)]
     return re.sub(r'pythonversion="[^"]*"', 'pythonversion="<any>"', "\n".join(lines))
 
 
 def test_golden_exposition(exposition, pytestconfig):
-    """The whole exposition is, to the byte, the one in the golden file, which people read before they change it."""
+    """The whole exposition equals the golden file byte for byte; people review each change of that file."""
     if pytestconfig.getoption("--golden"):
         GOLDEN.write_text(steady(exposition), encoding="utf-8", newline="")
     assert steady(exposition) == GOLDEN.read_bytes().decode()
 
 
 def test_the_golden_file_covers_every_family():
-    """No family of a listing stands in the golden file without a sample."""
+    """Every family of a snapshot has a sample in the golden file."""
     text = GOLDEN.read_bytes().decode()
     assert [family.name for family in FAMILIES if f"\n{family.name}{{" not in text] == []
 
 
 def test_promtool_has_no_complaint(exposition):
-    """`promtool check metrics` reads the whole exposition, the process's own families included, and finds no fault."""
+    """`promtool check metrics` accepts the whole exposition, including the families about the process."""
     promtool = needs.program("promtool", package="prometheus")
     run = subprocess.run(
         [promtool, "check", "metrics"], input=exposition, capture_output=True, encoding="utf-8", check=False, timeout=60

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import platform
+from typing import get_args
 
 import pytest
 from prometheus_client import REGISTRY
@@ -9,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import config
 from exporter.core.errors import REASONS
-from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, SelfMetrics
+from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, Parser, SelfMetrics
 
 API = {
     "batchops_api_requests_total",
@@ -22,6 +23,8 @@ OWN = {
     "batchops_exporter_config_last_reload_successful",
     "batchops_exporter_config_last_reload_success_timestamp_seconds",
     "batchops_exporter_scrapes_in_flight",
+    "batchops_exporter_scrapes_rejected_total",
+    "batchops_exporter_pages_parsed_total",
 }
 CONFIG = b"""
 accounts:
@@ -53,7 +56,7 @@ def values(own):
 
 def of(target, **more):
     """The labels of `target` with `more`, as in the keys of `values`."""
-    labels = {"provider": target.provider, "account": target.account, "region": target.region, **more}
+    labels = {"provider": target.provider_name, "account": target.account, "region": target.region, **more}
     return sorted(labels.items())
 
 
@@ -64,24 +67,27 @@ def own(targets):
     return own
 
 
-def test_every_promised_family_is_there():
-    """With `process` the page has the families of the API requests, the exporter, the process and Python."""
+def test_every_family_of_the_contract_is_there():
+    """With `process` there are the families about API requests, the exporter, the process and Python."""
     found = names(SelfMetrics(version="1.2.3", revision="abcdef0"))
     assert found >= API | OWN | {"process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"}
     assert "python_gc_collections_total" in found
     assert {name.partition("_")[0] for name in found} == {"batchops", "process", "python"}
 
 
-def test_without_process_only_the_api_requests_are_told():
-    """`process=False` leaves out all that is about the exporter itself, and the calls that set it do no harm."""
+def test_without_process_only_the_api_requests_are_shown():
+    """`process=False` hides all that is about the exporter itself; the methods that set it can still be called."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
     own.config_loaded(1.0)
-    with own.in_flight.track_inprogress():
-        assert names(own) == API
+    own.scrape_started()
+    own.scrape_rejected()
+    own.page_parsed("xml")
+    assert names(own) == API
+    assert own.in_flight == 1
 
 
-def test_counters_begin_at_zero(own, targets):
-    """Each target has each counter, for each operation and reason, at 0 before the first request."""
+def test_counters_start_at_zero(own, targets):
+    """Each target has every counter, for each operation and reason, at 0 before the first request."""
     expected = set()
     for target in targets:
         expected.add(("batchops_api_requests_total", *of(target, operation="ListJobs")))
@@ -96,7 +102,7 @@ def test_counters_begin_at_zero(own, targets):
 
 
 def test_the_histogram_has_a_series_for_each_provider_and_operation(own):
-    """The histogram knows no target; it has every bucket, and a last one without bound, from the start."""
+    """The histogram has no target labels; all its buckets, including +Inf, exist from the start."""
     labels = (("operation", "ListJobs"), ("provider", "oss"))
     name = "batchops_api_request_duration_seconds"
     buckets = [dict(key[1:])["le"] for key in values(own) if key[0] == f"{name}_bucket"]
@@ -107,8 +113,8 @@ def test_the_histogram_has_a_series_for_each_provider_and_operation(own):
     }
 
 
-def test_events_count_for_their_target_alone(own, targets):
-    """A request, a failure and a retry each raise their own counter of their target by 1, and nothing else."""
+def test_events_count_for_their_target_only(own, targets):
+    """A request, a failure and a retry each increase their own counter of their target by 1, and no other."""
     before = values(own)
     own.requested(targets[0], "ListJobs", 0.3)
     own.failed(targets[0], "ListJobs", "throttled")
@@ -127,8 +133,8 @@ def test_events_count_for_their_target_alone(own, targets):
     assert after[(f"{histogram}_bucket", ("le", "0.5"), *labels)] == 1
 
 
-def test_build_and_configuration_are_told():
-    """Version, revision and Python's version are labels; a loaded configuration sets its success and its time."""
+def test_build_and_configuration_are_shown():
+    """Version, revision and Python's version are labels; loading a configuration sets its success and its time."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
     own.config_loaded(1760000000.25)
     shown = values(own)
@@ -138,16 +144,39 @@ def test_build_and_configuration_are_told():
     assert shown[("batchops_exporter_config_last_reload_success_timestamp_seconds",)] == 1760000000.25
 
 
-def test_scrapes_in_flight_are_counted():
-    """The gauge counts a scrape while it is answered, and no longer."""
+def test_scrapes_in_flight_and_rejected_are_counted():
+    """The gauge and the number for the limit agree; a rejected scrape is counted, and is not in flight."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
-    with own.in_flight.track_inprogress():
-        assert values(own)[("batchops_exporter_scrapes_in_flight",)] == 1
-    assert values(own)[("batchops_exporter_scrapes_in_flight",)] == 0
+
+    def shown():
+        gauge = values(own)[("batchops_exporter_scrapes_in_flight",)]
+        assert gauge == own.in_flight
+        return gauge, values(own)[("batchops_exporter_scrapes_rejected_total",)]
+
+    assert shown() == (0, 0)
+    own.scrape_started()
+    own.scrape_rejected()
+    assert shown() == (1, 1)
+    own.scrape_ended()
+    assert shown() == (0, 1)
+
+
+def test_parsed_pages_are_counted_by_parser():
+    """Both parsers start at 0, and a page counts for the one that parsed it."""
+    own = SelfMetrics(version="1.2.3", revision="abcdef0")
+
+    def shown():
+        return [
+            values(own)[("batchops_exporter_pages_parsed_total", ("parser", parser))] for parser in get_args(Parser)
+        ]
+
+    assert shown() == [0, 0]
+    own.page_parsed("xml")
+    assert shown() == [0, 1]
 
 
 def test_nothing_is_shared(own, targets):
-    """The global registry learns nothing, and a second instance does not count what the first one does."""
+    """The global registry has none of these families, and instances do not share their counts."""
     other = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
     other.show_from_zero(targets)
     own.requested(targets[0], "ListJobs", 0.3)
@@ -156,8 +185,8 @@ def test_nothing_is_shared(own, targets):
 
 
 @pytest.mark.parametrize("process", [True, False])
-def test_openmetrics_tells_the_same(targets, process):
-    """OpenMetrics has the same families as the plain text, and is whole once its end mark is put after it."""
+def test_openmetrics_has_the_same_families(targets, process):
+    """OpenMetrics has the same families as plain text, and is complete once its end mark is appended."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0", process=process)
     own.show_from_zero(targets)
     body = own.render(openmetrics=True)
@@ -168,7 +197,7 @@ def test_openmetrics_tells_the_same(targets, process):
 
 @pytest.mark.parametrize("openmetrics", [True, False])
 def test_no_created_series(targets, openmetrics):
-    """No counter or histogram brings a `_created` series."""
+    """No counter or histogram has a `_created` series."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
     own.show_from_zero(targets)
     own.requested(targets[0], "ListJobs", 0.3)

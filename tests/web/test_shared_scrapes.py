@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from exporter.exposition import families, keptpieces
-from exporter.exposition.gzip_pieces import Packed, pack
+from exporter.exposition import families
 from exporter.simulator import Store, World, create_app, make_jobs
 from exporter.web.app import Settings
 from tests.rig import Rig, parse, target_at, value
@@ -38,7 +37,7 @@ class Held:
             await answer(scope, receive, send)
 
         rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),))
-        self.in_flight = rig.metrics.in_flight._value.get
+        self.metrics = rig.metrics
         self.url = opened(serve(rig.app(Settings(max_requests=0))))
         limits = httpx.Limits(max_connections=None)
         self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
@@ -46,7 +45,7 @@ class Held:
     def until_in_flight(self, scrapes):
         """Wait until so many scrapes are being answered."""
         end = time.monotonic() + PATIENCE
-        while self.in_flight() != scrapes:
+        while self.metrics.in_flight != scrapes:
             assert time.monotonic() < end
             time.sleep(0.005)
 
@@ -65,7 +64,7 @@ def held():
 @pytest.fixture
 def calls(monkeypatch):
     """Counts the renderings of listings, and the answers that were put together."""
-    counted = {"arrange": 0, "assemble": 0}
+    counted = {"family_lines": 0, "assemble": 0}
 
     def count(name):
         real = getattr(families, name)
@@ -90,7 +89,7 @@ def test_scrapes_at_the_same_time_cost_one(held, calls, encodings):
         held.go.set()
         bodies = [scrape.result() for scrape in scrapes]
     assert len(held.store.requests) == 2
-    assert calls == {"arrange": len(encodings), "assemble": len(encodings)}
+    assert calls == {"family_lines": len(encodings), "assemble": len(encodings)}
     assert len(set(bodies)) == len(encodings)
     for body, encoding in zip(bodies, encodings, strict=False):
         text = (gzip.decompress(body) if encoding == "gzip" else body).decode()
@@ -119,23 +118,3 @@ def test_who_hangs_up_takes_nothing_from_others(held, encoding):
     text = gzip.decompress(bodies[0]) if encoding == "gzip" else bodies[0]
     assert text.count(b"\nbatchops_job_info{") == 1500
     held.until_in_flight(0)
-
-
-def test_a_scrape_that_finds_nothing_new_packs_nothing(held, monkeypatch):
-    """Of a target whose pages are what they were, no lines of jobs are rendered and packed a second time."""
-    packed: list[Packed] = []
-
-    def spy(text):
-        piece = pack(text)
-        packed.extend([piece] if isinstance(piece, Packed) else [])
-        return piece
-
-    monkeypatch.setattr(keptpieces, "pack", spy)
-    held.go.set()
-    first = gzip.decompress(held.get("gzip"))
-    assert packed
-    packed.clear()
-    second = gzip.decompress(held.get("gzip"))
-    assert not packed
-    jobs = [[line for line in text.splitlines() if line.startswith(b"batchops_job_")] for text in (first, second)]
-    assert jobs[0] == jobs[1]
