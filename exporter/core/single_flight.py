@@ -29,13 +29,15 @@ class SingleFlight(Generic[K, T]):
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[T]] = {}
         self._tasks: set[asyncio.Task[T]] = set()
-        """All that have not ended, including cancelled ones: the event loop holds only weak references."""
+        """All tasks that have not ended, including cancelled ones; the event loop has only weak references to them."""
 
     async def run(self, key: K, make: Callable[[], Coroutine[object, object, T]]) -> T:
         """The result of `make`, which is called only if no run with this key is under way; else that run's result.
 
-        A run continues while anyone waits for it; it is cancelled when its last waiter is. What `make` refers to is
-        held until the key is free again, so a key may contain the ids of such objects. Raises what `make` raises.
+        A run continues while anyone waits for it; when the last waiter is cancelled, so is the run. Objects that
+        `make` refers to are held until the key is free again, so a key may contain their ids.
+
+        Raises what `make` raises.
         """
         flight = self._flights.get(key)
         if flight is None:
@@ -49,7 +51,7 @@ class SingleFlight(Generic[K, T]):
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
-                self._free(key, flight)  # whoever asks from now on gets a new run
+                self._free(key, flight)  # the next caller gets a new run
                 flight.task.cancel()
         return flight.task.result()
 

@@ -26,7 +26,7 @@ class Turns:
         self._lock = asyncio.Lock()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` returns; it has a few milliseconds. Raises what `work` raises."""
+        """The result of `work`, which should take a few milliseconds at most. Raises what `work` raises."""
         async with self._lock:
             await asyncio.sleep(0)  # other tasks run between two computations
             return work(*args, **kwargs)
@@ -43,7 +43,7 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` returns. Raises what `work` raises."""
+        """The result of `work`. Raises what `work` raises."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
 

@@ -24,16 +24,18 @@ JOB = (*TARGET, "job_id")
 def families(snapshots: Iterable[Snapshot]) -> list[GaugeMetricFamily]:
     """Every family, including those without samples. `snapshots` are of different targets."""
     snapshots = list(snapshots)
-    every = [*_of_targets(snapshots), *_with_status(snapshots), *_without_status(snapshots), *_described(snapshots)]
-    for sample in (sample for family in every for sample in family.samples):
-        for label, value in sample.labels.items():
-            sample.labels[label] = without_line_breaks(value)
-    return every
+    return [*_of_targets(snapshots), *_with_status(snapshots), *_without_status(snapshots), *_described(snapshots)]
 
 
-def without_line_breaks(value: str) -> str:
-    """`value` with a space for each character at which Python splits lines; a line feed stays, to be escaped."""
+def without_line_breaks(value: str | None) -> str:
+    """`value` with a space for each character at which Python splits lines, except line feed; empty for None."""
+    if not value or value.isprintable():
+        return value or ""
     return "".join(" " if char != "\n" and len(f"a{char}b".splitlines()) == 2 else char for char in value)
+
+
+def _labels(*values: str | None) -> tuple[str, ...]:
+    return tuple(map(without_line_breaks, values))
 
 
 def _of_targets(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
@@ -47,23 +49,23 @@ def _of_targets(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     expiration = GaugeMetricFamily("batchops_credentials_expiration_timestamp_seconds", "", labels=(*TARGET, "source"))
     counts = GaugeMetricFamily("batchops_jobs", "", labels=(*TARGET, "status"))
     for snapshot in snapshots:
-        target = (snapshot.provider, snapshot.account, snapshot.region)
+        target = _labels(snapshot.provider, snapshot.account, snapshot.region)
         up.add_metric(target, 1 if snapshot.error is None else 0)
         if snapshot.error is not None:
             code = snapshot.error.code if isinstance(snapshot.error, ServiceError) else None
-            error.add_metric((*target, snapshot.error.reason, code or ""), 1)
+            error.add_metric((*target, *_labels(snapshot.error.reason, code)), 1)
         duration.add_metric(target, snapshot.duration)
         pages.add_metric(target, snapshot.pages)
         for reason, number in (snapshot.dropped or {}).items():
-            dropped.add_metric((*target, reason), number)
+            dropped.add_metric((*target, *_labels(reason)), number)
         if snapshot.unreadable is not None:
             unreadable.add_metric(target, snapshot.unreadable)
         if snapshot.last_success is not None:
             last_success.add_metric(target, snapshot.last_success)
         if snapshot.credentials_expire is not None:
-            expiration.add_metric((*target, snapshot.credentials_source), snapshot.credentials_expire)
+            expiration.add_metric((*target, *_labels(snapshot.credentials_source)), snapshot.credentials_expire)
         for status, number in (snapshot.counts or {}).items():
-            counts.add_metric((*target, status), number)
+            counts.add_metric((*target, *_labels(status)), number)
     return [up, error, duration, pages, dropped, unreadable, last_success, expiration, counts]
 
 
@@ -74,8 +76,9 @@ def _with_status(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     failed = GaugeMetricFamily("batchops_job_tasks_failed", "", labels=JOB_STATUS)
     elapsed = GaugeMetricFamily("batchops_job_elapsed_active_seconds", "", labels=JOB_STATUS)
     for snapshot in snapshots:
+        target = _labels(snapshot.provider, snapshot.account, snapshot.region)
         for job in snapshot.jobs:
-            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id, job.status)
+            labels = (*target, *_labels(job.id, job.status))
             status.add_metric(labels, 1)
             if job.tasks is not None:
                 tasks.add_metric(labels, job.tasks)
@@ -94,11 +97,12 @@ def _without_status(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     created = GaugeMetricFamily("batchops_job_created_timestamp_seconds", "", labels=JOB)
     terminated = GaugeMetricFamily("batchops_job_termination_timestamp_seconds", "", labels=JOB)
     for snapshot in snapshots:
+        target = _labels(snapshot.provider, snapshot.account, snapshot.region)
         for job in snapshot.jobs:
-            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id)
-            labelled = dict(zip(JOB, labels, strict=True), operation=job.operation or "")
+            labels = (*target, *_labels(job.id))
+            labelled = dict(zip(JOB, labels, strict=True), operation=without_line_breaks(job.operation))
             if snapshot.show_descriptions:
-                labelled["description"] = job.description or ""
+                labelled["description"] = without_line_breaks(job.description)
             info.add_sample(info.name, labelled, 1)
             if job.priority is not None:
                 priority.add_metric(labels, job.priority)
@@ -113,13 +117,14 @@ def _described(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     failure = GaugeMetricFamily("batchops_job_failure_info", "", labels=(*JOB, "failure_code", "failure_reason"))
     suspended = GaugeMetricFamily("batchops_job_suspended_timestamp_seconds", "", labels=JOB)
     for snapshot in snapshots:
+        target = _labels(snapshot.provider, snapshot.account, snapshot.region)
         for job in snapshot.jobs:
-            labels = (snapshot.provider, snapshot.account, snapshot.region, job.id)
+            labels = (*target, *_labels(job.id))
             detail = snapshot.details.get(job.id)
             if detail is None:
                 continue
             if detail.failure_code or detail.failure_reason:
-                failure.add_metric((*labels, detail.failure_code or "", detail.failure_reason or ""), 1)
+                failure.add_metric((*labels, *_labels(detail.failure_code, detail.failure_reason)), 1)
             if detail.suspended is not None:
                 suspended.add_metric(labels, detail.suspended)
     return [failure, suspended]

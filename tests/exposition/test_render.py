@@ -67,7 +67,7 @@ def test_text_has_the_samples_of_the_oracle(scrape):
 @settings(deadline=None)
 @given(scrapes)
 def test_openmetrics_has_the_samples_of_the_oracle(scrape):
-    """Parsed as OpenMetrics, which is strict about grouping and its end mark, a rendering equals the oracle's families."""
+    """Parsed as OpenMetrics, with its strict grouping and end mark, a rendering equals the oracle's families."""
     assert samples(parse_openmetrics(text(scrape) + OPENMETRICS_END.decode())) == samples(oracle.families(scrape))
 
 

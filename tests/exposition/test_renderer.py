@@ -102,17 +102,17 @@ async def test_the_loop_is_free_between_batches(metrics, monkeypatch):
 async def test_rendering_ends_with_its_last_scrape(metrics, monkeypatch):
     """When the last client has left, the batches that remain are not rendered."""
     monkeypatch.setattr(families, "BATCH_JOBS", 1)
-    rendered = []
+    rendered, started = [], asyncio.Event()
     real = families.JobBatch
 
     def spy(snapshot, labels, jobs):
         rendered.append(len(jobs))
+        started.set()
         return real(snapshot, labels, jobs)
 
     monkeypatch.setattr(families, "JobBatch", spy)
     rendering = asyncio.create_task(Renderer(metrics, Turns()).lines(snapshot_of(1000), PLAIN))
-    while not rendered:
-        await asyncio.sleep(0)
+    await started.wait()
     rendering.cancel()
     await asyncio.gather(rendering, return_exceptions=True)
     count = len(rendered)
