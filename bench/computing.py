@@ -42,7 +42,7 @@ def parse(jobs: int) -> Iterator[Contest]:
 @contextlib.contextmanager
 def render(jobs: int) -> Iterator[Contest]:
     """A listing as text: `generate_latest` of families that are made already, against our renderer of the jobs."""
-    chosen = select(make_jobs(jobs), statuses=(), max_age=0.0, most=jobs, now=0.0)
+    chosen = select(make_jobs(jobs), statuses=(), max_age=0.0, maximum=jobs, now=0.0)
     (region,) = programs.regions(1)
     listing = Snapshot(
         provider=programs.PROVIDER,

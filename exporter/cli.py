@@ -10,22 +10,18 @@ import os
 import resource
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import yaml
 
 from exporter import __version__, config, logs, options, simulator
-from exporter.client.session import Caller
-from exporter.client.transport import Transport
-from exporter.collector.target_collector import Collector
 from exporter.core.errors import ConfigError, ExporterError
 from exporter.core.workers import WaitingThreads
-from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers import PROVIDERS
 from exporter.web import server
-from exporter.web.app import Settings, create_app
+from exporter.web.app import Settings
+from exporter.web.application import Application
 
 if TYPE_CHECKING:
     import argparse
@@ -140,18 +136,12 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
 
 def _export(options: argparse.Namespace, found: Config) -> None:
     sockets = _listen(options.addresses)
-    selfmetrics = SelfMetrics(
-        version=__version__,
-        revision=os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown"),
-        process=not options.disable_exporter_metrics,
-    )
-    selfmetrics.config_loaded(time.time())
-    selfmetrics.show_from_zero(found.targets)
     settings = Settings(
         telemetry_path=options.telemetry_path,
         max_requests=options.max_requests,
         timeout_offset=options.timeout_offset,
         external_url=options.external_url,
+        disable_exporter_metrics=options.disable_exporter_metrics,
     )
     _allow_many_connections()
     gc.collect()
@@ -159,7 +149,7 @@ def _export(options: argparse.Namespace, found: Config) -> None:
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     log.info("starting", extra={"version": __version__, "targets": len(found.targets)})
     _tell("listening", sockets)
-    asyncio.run(_answer(found, selfmetrics, settings, sockets))
+    asyncio.run(_answer(found, settings, sockets))
 
 
 def _allow_many_connections() -> None:
@@ -172,13 +162,11 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _answer(
-    found: Config, selfmetrics: SelfMetrics, settings: Settings, sockets: Sequence[socket.socket]
-) -> None:
+async def _answer(found: Config, settings: Settings, sockets: Sequence[socket.socket]) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
-    async with Transport() as transport:
-        scraper = Collector(found.targets, Caller(transport, selfmetrics), selfmetrics)
-        await server.serve(create_app(scraper, selfmetrics, settings), sockets, before_end=scraper.give_up)
+    revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
+    async with Application(found.targets, settings, revision=revision) as exporter:
+        await server.serve(exporter.asgi, sockets, before_end=exporter.collector.stop)
 
 
 def _listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:

@@ -10,7 +10,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 import httpx
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from exporter import __version__
 from exporter.client.body_budget import BodyBudget
@@ -18,7 +18,7 @@ from exporter.core.errors import MalformedResponse, TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from exporter.client.body_budget import BodyLimit
     from exporter.core.interfaces import OnProgress
@@ -178,7 +178,7 @@ async def _read_error(answer: httpx.Response) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
+async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes]:
     """The body in pieces, decoded, of at most `max_bytes` each. Raises MalformedResponse.
 
     It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before its size is known.
@@ -194,7 +194,7 @@ async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncIterator[byte
             continue
         try:
             piece = gunzip.decompress(chunk, max_bytes)
-        except isal_zlib.error as error:
+        except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
             raise MalformedResponse("the response's body is not gzip, as its header says") from error
         if gunzip.unused_data:  # the decompressor would keep all that follows
             raise MalformedResponse("the response continues after the end of its gzip body")
@@ -226,7 +226,7 @@ def _mapped(error: Exception, host: str) -> TransportError:
         return TransportError(f"{host} sent an invalid HTTP response; check endpoint", reason="connect", transient=True)
     ours = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
     if isinstance(error, (httpx.TransportError, OSError)) and not isinstance(error, ours):
-        return TransportError(f"the connection to {host} was closed early: {_errno(error)}", reason="connect", transient=True)
+        return TransportError(f"the connection to {host} ended early: {_errno(error)}", reason="connect", transient=True)
     return TransportError(f"no request can be made to {host}; check endpoint and proxy_url", reason="config")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.client.session import Session
-    from exporter.core.jobs import Job, JobDetail, JobPage
+    from exporter.core.jobs import Job, JobDetail, JobPage, Parser
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Progress:
     """Each job once, by its id; if pages repeat a job, the newest answer counts."""
     unreadable: list[str] = field(default_factory=list)
     """See `JobPage.unreadable`."""
-    parsers: list[str] = field(default_factory=list)
+    parsers: list[Parser] = field(default_factory=list)
     """The parser of each page, see `JobPage.parser`."""
 
     def add_page(self, page: JobPage) -> None:

@@ -63,7 +63,7 @@ class TargetCollector:
         self._observer = observer
         self._turns = turns
         self._now = now
-        self._runs: SingleFlight[Snapshot] = SingleFlight()
+        self._runs: SingleFlight[Run, Snapshot] = SingleFlight()
         self._run: Run | None = None
         self._details = DetailCache()
 
@@ -215,9 +215,8 @@ class TargetCollector:
 
 def timed_out(progress: Progress) -> TransportError:
     """The error of a run that was not complete in time."""
-    error = TransportError(
-        f"timed out after {progress.pages} pages; raise scrape_timeout in Prometheus, or timeout in the configuration",
+    pages = "1 page" if progress.pages == 1 else f"{progress.pages} pages"
+    return TransportError(
+        f"timed out after {pages}; raise scrape_timeout in Prometheus, or timeout in the configuration",
         reason="timeout",
     )
-    error.page = progress.pages + 1
-    return error

@@ -82,6 +82,8 @@ class ScrapeError(ExporterError):
     def __init__(self, message: str, *, reason: Reason, transient: bool = False) -> None:
         self.message = message
         self.reason: Reason = reason
+        self.code: str | None = None
+        """The service's own error code, if it returned one."""
         self.transient = transient
         self.page: int | None = None
         super().__init__(message)
@@ -140,7 +142,6 @@ class ServiceError(ScrapeError):
         retry_after: float | None = None,
     ) -> None:
         self.status = status
-        self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
         transient = (
@@ -148,3 +149,4 @@ class ServiceError(ScrapeError):
             or status >= HTTPStatus.INTERNAL_SERVER_ERROR
         )
         super().__init__(message, reason=reason, transient=transient or reason == "throttled")
+        self.code = code

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from exporter.core.errors import Reason, ServiceError
     from exporter.core.http import Request, Response
-    from exporter.core.jobs import JobDetail, JobPage
+    from exporter.core.jobs import JobDetail, JobPage, Parser
     from exporter.core.secrets import Credentials
     from exporter.core.section import Section
     from exporter.core.target import Target
@@ -112,3 +112,6 @@ class Observer(Protocol):
 
     def retried(self, target: Target, operation: str) -> None:
         """One request is sent again."""
+
+    def page_parsed(self, parser: Parser) -> None:
+        """One page was parsed by `parser`."""

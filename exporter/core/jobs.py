@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 STATUSES: Final = (
     "New",
@@ -48,6 +48,10 @@ class Job(NamedTuple):
     """Seconds spent in status Active."""
 
 
+Parser: TypeAlias = Literal["pattern", "xml"]
+"""What parsed a page, see `providers.batch_pattern`."""
+
+
 class JobPage(NamedTuple):
     """One page of ListJobs. `next_token` is None on the last page."""
 
@@ -55,8 +59,7 @@ class JobPage(NamedTuple):
     next_token: str | None
     unreadable: tuple[str, ...] = ()
     """Each value that could not be read, as in "Priority of job 4f1c…"; the job has None in its place."""
-    parser: Literal["pattern", "xml"] = "xml"
-    """Which parser read the page; see `batch_xml`."""
+    parser: Parser = "xml"
 
 
 class JobDetail(NamedTuple):

@@ -31,6 +31,10 @@ class SingleFlight(Generic[K, T]):
         self._tasks: set[asyncio.Task[T]] = set()
         """All tasks that have not ended, including cancelled ones; the event loop has only weak references to them."""
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a run with this key is in progress."""
+        return key in self._flights
+
     async def run(self, key: K, make: Callable[[], Coroutine[object, object, T]]) -> T:
         """The result of `make`, which is called only if no run with this key is under way; else that run's result.
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from exporter.core.jobs import JobDetail, JobPage
     from exporter.core.secrets import Credentials
     from exporter.core.section import Section
-    from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
@@ -141,12 +140,12 @@ class Cos:
         """None: each page names its last job, and only the whole page tells whether another one follows."""
         return None
 
-    def parse_jobs(self, body: bytes, kept: KeptPages | None = None) -> JobPage:
+    def parse_jobs(self, body: bytes) -> JobPage:
         """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse.
 
         Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
         """
-        page = batch_xml.parse_jobs(body, _DIALECT, kept)
+        page = batch_xml.parse_jobs(body, _DIALECT)
         return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
 
     @staticmethod

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from exporter.core.jobs import JobDetail, JobPage
     from exporter.core.secrets import Credentials
     from exporter.core.section import Section
-    from exporter.providers.keeping import KeptPages
 
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
@@ -124,9 +123,9 @@ class Oss:
         return batch_xml.peek_next_token(begin)
 
     @staticmethod
-    def parse_jobs(body: bytes, kept: KeptPages | None = None) -> JobPage:
+    def parse_jobs(body: bytes) -> JobPage:
         """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse."""
-        return batch_xml.parse_jobs(body, _DIALECT, kept)
+        return batch_xml.parse_jobs(body, _DIALECT)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:

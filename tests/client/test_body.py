@@ -58,7 +58,7 @@ async def test_one_byte_more_is_too_large(packed, send):
     body = b"x" * (LIMIT + 1)
     encoded, headers = (gzip.compress(body), ["Content-Encoding: gzip"]) if packed else (body, [])
     async with answering(encoded, "200 OK", *headers) as host:
-        assert await too_large(send, host) == "the answer is longer than 100000 bytes"
+        assert await too_large(send, host) == "the response is larger than 100000 bytes"
 
 
 @pytest.mark.parametrize("head", [b"", b"Content-Length: 999999999999\r\n"])
@@ -88,9 +88,9 @@ async def test_a_bomb_is_not_unpacked(send):
     [
         ("gzip", PACKED[:-1], "ends too early"),
         ("gzip", PACKED[:30], "ends too early"),
-        ("gzip", b"<ListJobsResult/>", "not the gzip that its header says"),
-        ("gzip", PACKED[:-8] + bytes(8), "not the gzip that its header says"),
-        ("gzip", PACKED + b"more", "goes on behind the end"),
+        ("gzip", b"<ListJobsResult/>", "not gzip, as its header says"),
+        ("gzip", PACKED[:-8] + bytes(8), "not gzip, as its header says"),
+        ("gzip", PACKED + b"more", "continues after the end"),
         ("br", PACKED, "content encoding 'br'"),
         ("deflate, gzip", PACKED, "content encoding 'deflate, gzip'"),
         ("a" * 60, PACKED, f"content encoding '{'a' * 20}'"),
@@ -98,7 +98,7 @@ async def test_a_bomb_is_not_unpacked(send):
     ids=["cut", "cut early", "plain", "wrong sum", "more", "other", "two", "long"],
 )
 async def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoding, body, told, send):
-    """Compressed data that is cut, broken, longer than itself or of a kind that was not asked for is no answer."""
+    """Compressed data that is cut, broken, followed by more, or of a kind that was not requested is malformed."""
     async with answering(body, "200 OK", f"Content-Encoding: {encoding}") as host:
         with pytest.raises(MalformedResponse) as caught:
             await send(host)
@@ -109,7 +109,7 @@ async def test_data_behind_a_gzip_body_is_not_kept(send):
     """What follows on a compressed body, without an end, is left at once."""
     sent: list[int] = []
     async with endless(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n", PACKED, sent) as host:
-        with pytest.raises(MalformedResponse, match="behind the end"):
+        with pytest.raises(MalformedResponse, match="after the end"):
             await send(host)
     assert sum(sent) < 20_000_000
 
@@ -169,6 +169,6 @@ async def test_a_length_beyond_the_limit_is_refused_unread(send):
         await peer.reader.read()
 
     async with raw_server(answer) as host:
-        with pytest.raises(TransportError, match="longer than 100000 bytes") as caught:
+        with pytest.raises(TransportError, match="larger than 100000 bytes") as caught:
             await send(host)
     assert caught.value.reason == "too_large"

@@ -10,30 +10,30 @@ from tests.rawserver import EMPTY_PAGE, free_port, raw_server
 pytestmark = pytest.mark.anyio
 
 BROKEN = {
-    "nothing": (b"", "broke off: closed by the other side"),
-    "half a head": (b"HTTP/1.1 200 OK\r\nContent-Le", "broke off: closed by the other side"),
+    "nothing": (b"", "ended early: the other side closed it"),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-Le", "ended early: the other side closed it"),
     "a body cut short": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<ListJobsResult>",
-        "broke off: closed by the other side",
+        "ended early: the other side closed it",
     ),
     "chunks without an end": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<List\r\n",
-        "broke off: closed by the other side",
+        "ended early: the other side closed it",
     ),
     "half a chunk": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n<ListJobsResult>",
-        "broke off: closed by the other side",
+        "ended early: the other side closed it",
     ),
     "a chunk of no size": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n<ListJobsResult>",
-        "does not answer in HTTP",
+        "sent an invalid HTTP response",
     ),
-    "another protocol": (b"SSH-2.0-CANARY\r\n\r\n", "does not answer in HTTP"),
-    "a head that never ends": (b"HTTP/1.1 200 OK\r\n" + b"x-more: CANARY\r\n" * 10_000, "does not answer in HTTP"),
-    "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nCANARY", "does not answer in HTTP"),
+    "another protocol": (b"SSH-2.0-CANARY\r\n\r\n", "sent an invalid HTTP response"),
+    "a head that never ends": (b"HTTP/1.1 200 OK\r\n" + b"x-more: CANARY\r\n" * 10_000, "sent an invalid HTTP response"),
+    "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nCANARY", "sent an invalid HTTP response"),
     "two lengths": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nCANARY",
-        "does not answer in HTTP",
+        "sent an invalid HTTP response",
     ),
 }
 """What the server puts on the wire before it closes the connection → what is told."""

@@ -57,10 +57,11 @@ async def sent(error):
         raise error
 
     settings = ConnectionSettings()
-    async with Transport() as transport:
-        transport._clients[settings, True] = httpx.AsyncClient(transport=httpx.MockTransport(fail))
-        with pytest.raises(TransportError) as caught:
-            await transport.send(Request("ListJobs", "http", "127.0.0.1:1", "/"), settings, max_bytes=10)
+    transport = Transport()
+    transport._clients[settings, True] = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+    with pytest.raises(TransportError) as caught, transport.budget.body(10) as limit:
+        await transport.send(Request("ListJobs", "http", "127.0.0.1:1", "/"), settings, limit)
+    await transport.close()
     return caught.value
 
 

@@ -7,9 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from exporter.client.transport import Transport
 from exporter.core.errors import TransportError
-from exporter.core.http import ConnectionSettings, Request
 from tests.rawserver import EMPTY_PAGE, Peer, free_port, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +133,7 @@ async def test_a_proxy_that_refuses_is_named(status, send):
         with pytest.raises(TransportError) as caught:
             await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@{way}")
     assert (caught.value.reason, caught.value.transient) == ("connect", True)
-    assert str(caught.value) == "the proxy refused the way to oss.invalid; check proxy_url"
+    assert str(caught.value) == "the proxy refused to connect to oss.invalid; check proxy_url"
 
 
 async def test_a_proxy_that_is_not_there(send):
@@ -181,14 +179,12 @@ async def test_proxy_url_is_stronger_than_the_environment(https, send, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypatch, requests, wrong):
+async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypatch, send, requests, wrong):
     """This machine's own addresses are asked directly, whatever the environment says."""
     async with noting(requests) as host, noting(wrong) as way:
         for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(variable, f"http://{way}")
-        request = Request("ListJobs", "http", host.replace("127.0.0.1", name), "/")
-        async with Transport() as transport:  # made now, as the environment is read when a connection is first needed
-            await transport.send(request, ConnectionSettings(), max_bytes=1000)
+        await send(host.replace("127.0.0.1", name))
     assert (len(requests), wrong) == (1, [])
 
 

@@ -10,7 +10,7 @@ from exporter.core.deadline import Deadline
 
 def turns(pace, times):
     """When each of those who ask at `times` has its turn."""
-    return [now + pace.wait(now) for now in times]
+    return [now + pace.reserve(now) for now in times]
 
 
 def test_no_rate_is_no_limit():
@@ -55,7 +55,7 @@ def test_nobody_waits_without_need(rate, times):
     pace = RateLimiter(rate)
     turns(pace, times)
     later = times[-1] + (len(times) + 1) / rate + 1
-    assert pace.wait(later) == pytest.approx(0.0, abs=1e-9)
+    assert pace.reserve(later) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_deadline_moves_later_only():
@@ -71,6 +71,6 @@ def test_a_deadline_moves_later_only():
 def test_a_turn_given_back_is_the_next_one_s():
     """Who gives up waiting costs the others nothing: the next turn comes when the unused one would have."""
     pace = RateLimiter(2.0)
-    waits = [pace.wait(0.0) for _ in range(4)]
-    pace.give_back()
-    assert pace.wait(0.0) == waits[-1]
+    waits = [pace.reserve(0.0) for _ in range(4)]
+    pace.release()
+    assert pace.reserve(0.0) == waits[-1]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from exporter.core.secrets import Credentials, Secret
@@ -41,8 +43,9 @@ async def test_what_is_signed_is_what_is_sent(name, security_token):
     async with raw_server(noting) as host:
         target = target_at(f"http://{host}", page_size=7)
         async with rig(target) as parts:
-            request = target.provider.sign(target.provider.list_request(token), owned, parts.now())
-            await parts.transport.send(request, target.connection, max_bytes=1000)
+            request = target.provider.sign(target.provider.list_request(token), owned, time.time())
+            with parts.transport.budget.body(1000) as limit:
+                await parts.transport.send(request, target.connection, limit)
     line, *lines = heads[0].removesuffix("\r\n\r\n").split("\r\n")
     assert line == f"GET /?batchJob&max-keys=7&continuation-token={quoted} HTTP/1.1"
     headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines)}

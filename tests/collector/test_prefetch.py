@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.collector.paginator import Paginator, Progress
-from exporter.core.errors import PaginationError, ScrapeError, ServiceError
+from exporter.core.errors import ScrapeError, ServiceError
 from exporter.core.jobs import Job
 from exporter.providers.batch_xml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, peek_next_token
 from exporter.providers.endpoint import Endpoint
@@ -21,8 +21,8 @@ from exporter.simulator.oss_xml import page
 from exporter.simulator.wire import Style
 
 if TYPE_CHECKING:
-    from exporter.core.http import Request
     from exporter.client.session import Session
+    from exporter.core.http import Request
     from exporter.core.jobs import JobPage
 
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
@@ -261,4 +261,4 @@ def test_a_listing_that_is_ended_ends_its_requests():
 )
 def test_a_token_is_seen_only_if_it_is_certain(start, token):
     """Only a whole token of documented characters, before the jobs and near the start, is requested early."""
-    assert peek_next_token(bytearray(begin)) == token
+    assert peek_next_token(bytearray(start)) == token

@@ -32,10 +32,10 @@ policies = st.fixed_dictionaries(
     {
         "statuses": st.frozensets(st.sampled_from(["Active", "Complete", "Failed", "Hibernating", "New"])),
         "max_age": st.sampled_from([0.0, 1.0, 500_000.0, 2_000_000.0]),
-        "most": st.integers(0, 8),
+        "maximum": st.integers(0, 8),
     }
 )
-ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "most": 10_000, "now": NOW}
+ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "maximum": 10_000, "now": NOW}
 """A policy that drops nothing."""
 
 
@@ -91,7 +91,7 @@ def test_what_was_kept_is_kept_again(jobs, policy):
 @examples
 @given(listings, policies)
 def test_filters_leave_only_what_they_allow(jobs, policy):
-    """A job stays exactly where its status is allowed and it did not end too long ago, as far as `most` goes."""
+    """A job stays exactly where its status is allowed and it did not end too long ago, as far as `maximum` goes."""
     selection = select(jobs, **policy, now=NOW)
 
     def allowed(job: Job) -> bool:
@@ -102,49 +102,49 @@ def test_filters_leave_only_what_they_allow(jobs, policy):
 
     fit = [job for job in jobs if allowed(job)]
     assert set(selection.jobs) <= set(fit)
-    assert len(selection.jobs) == min(len(fit), policy["most"])
-    assert selection.dropped["max"] == max(0, len(fit) - policy["most"])
+    assert len(selection.jobs) == min(len(fit), policy["maximum"])
+    assert selection.dropped["max"] == max(0, len(fit) - policy["maximum"])
 
 
-def first(jobs, most):
+def first(jobs, maximum):
     """The choice as its rule reads: unfinished, then newest, then by id; the order of the listing is kept."""
 
     def rank(job: Job) -> tuple[bool, float, str]:
         return job.status in TERMINAL_STATUSES, -(job.created or 0), job.id
 
-    stay = {job.id for job in sorted(jobs, key=rank)[:most]}
+    stay = {job.id for job in sorted(jobs, key=rank)[:maximum]}
     return tuple(job for job in jobs if job.id in stay)
 
 
 @examples
 @given(listings | crowds, st.integers(0, 300))
-def test_unfinished_jobs_come_first_then_the_newest(jobs, most):
+def test_unfinished_jobs_come_first_then_the_newest(jobs, maximum):
     """Of too many jobs those stay that ranking them all would put first, a job without a time of creation last."""
-    assert select(jobs, **ANY | {"most": most}).jobs == first(jobs, most)
+    assert select(jobs, **ANY | {"maximum": maximum}).jobs == first(jobs, maximum)
 
 
 @examples
 @given(crowds, st.integers(0, 100), st.lists(st.sampled_from(STATUSES), max_size=20))
-def test_newer_jobs_bring_no_old_one_back(jobs, most, newer):
+def test_newer_jobs_bring_no_old_one_back(jobs, maximum, newer):
     """When jobs are only added that are newer than all others, none that was left out comes back."""
-    before = set(select(jobs, **ANY | {"most": most}).jobs)
+    before = set(select(jobs, **ANY | {"maximum": maximum}).jobs)
     added = [Job(f"new {number}", status, created=1000 + number) for number, status in enumerate(newer)]
-    after = set(select([*added, *jobs], **ANY | {"most": most}).jobs)
+    after = set(select([*added, *jobs], **ANY | {"maximum": maximum}).jobs)
     assert after <= before | set(added)
 
 
 @examples
 @given(crowds, st.integers(0, 100), st.integers(0, 20))
-def test_only_the_end_of_an_older_job_makes_room(jobs, most, ending):
+def test_only_the_end_of_an_older_job_makes_room(jobs, maximum, ending):
     """When jobs end, as many come back as leave; where the unfinished fit, only such leave, and for newer ones."""
     unfinished = [job.id for job in jobs if job.status not in TERMINAL_STATUSES][:ending]
     later = [job._replace(status="Complete") if job.id in unfinished else job for job in jobs]
-    before = {job.id: job for job in select(jobs, **ANY | {"most": most}).jobs}
-    after = {job.id: job for job in select(later, **ANY | {"most": most}).jobs}
+    before = {job.id: job for job in select(jobs, **ANY | {"maximum": maximum}).jobs}
+    after = {job.id: job for job in select(later, **ANY | {"maximum": maximum}).jobs}
     left = [before[job_id].created or 0 for job_id in before.keys() - after.keys()]
     back = [after[job_id].created or 0 for job_id in after.keys() - before.keys()]
     assert len(back) == len(left)
-    if most >= sum(job.status not in TERMINAL_STATUSES for job in jobs):
+    if maximum >= sum(job.status not in TERMINAL_STATUSES for job in jobs):
         assert max(left, default=0) <= min(back, default=1000)
         assert before.keys() - after.keys() <= set(unfinished)
 
@@ -175,9 +175,9 @@ def test_only_finished_jobs_grow_old(job, kept):
 
 
 def test_a_job_is_dropped_for_the_first_reason_that_holds():
-    """A job that is too old and of another status counts as too old; one of another status does not fill `most`."""
+    """A job that is too old and of another status counts as too old; one of another status does not fill `maximum`."""
     jobs = [Job("old", "Failed", created=1), Job("new", "New", created=2), Job("a", "Active"), Job("b", "Active")]
-    selection = select(jobs, statuses={"Active"}, max_age=10.0, most=1, now=1000.0)
+    selection = select(jobs, statuses={"Active"}, max_age=10.0, maximum=1, now=1000.0)
     assert selection.dropped == {"max_age": 1, "statuses": 1, "max": 1}
     assert selection.jobs == (jobs[2],)
 

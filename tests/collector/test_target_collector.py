@@ -249,12 +249,12 @@ async def test_what_is_stale_is_one_listing_for_all_who_wait(store, target):
 async def test_a_listing_that_is_over_is_let_go(store, target):
     """Between scrapes a target holds no listing, good or failed: of its jobs only what is kept, and bounded."""
     async with rig(target(retries=0)) as parts:
-        (watch,) = parts.scraper._watches.values()
+        (collector,) = parts.collector._collectors.values()
         for fails in (False, True):
             if fails:
                 store.faults.add(Fault("error", status=500))
             assert ((await parts.snapshot()).error is not None) == fails
-            assert watch._flight is None
+            assert collector._run is None
 
 
 @pytest.mark.parametrize("kind", ["oversize", "gzip_bomb", "body"])
@@ -263,7 +263,7 @@ async def test_a_failed_listing_does_not_hold_what_it_is_about(store, target, ki
     store.faults.add(Fault(kind, body=b"<ListJobsResult>" + bytes(1_000_000)))
     async with rig(target(retries=0)) as parts:
         error = await parts.failure()
-        last = parts.collector.last(parts.scraper.names[0])
+        last = parts.collector.last(parts.targets[0].name)
     assert last is not None
     assert last.error is error
     assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
@@ -279,21 +279,21 @@ async def test_nothing_stale_is_served_unasked(store, target):
 
 
 async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
-    """Where reading an answer raises what it never should, that target is `malformed` and the others are whole."""
+    """Where reading an answer raises what it never should, that target fails with `internal` and the others are whole."""
 
     class Broken(Oss):
         """A provider with a fault."""
 
         @staticmethod
-        def parse_jobs(body, kept=None):
-            raise KeyError(len(body), kept)
+        def parse_jobs(body):
+            raise KeyError(len(body))
 
     broken_api = Broken(Endpoint("http", store_url.removeprefix("http://")), "cn-hangzhou")
     async with rig(target_at(store_url, "broken", provider=broken_api), target_at(store_url)) as parts:
         broken, good = await parts.snapshots()
     assert broken.error is not None
-    assert (broken.error.reason, broken.jobs) == ("malformed", ())
-    assert str(broken.error) == "the exporter failed to read the answer; see its log"
+    assert (broken.error.reason, broken.jobs) == ("internal", ())
+    assert str(broken.error) == "internal error (please report it); see the exporter's log"
     assert (good.error, len(good.jobs)) == (None, 25)
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert (record.name, record.__dict__["target"]) == ("exporter.collector.target_collector", "oss/broken/cn-hangzhou")

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import config
 from exporter.core.errors import REASONS
-from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, Parser, SelfMetrics
+from exporter.core.jobs import Parser
+from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, SelfMetrics
 
 API = {
     "batchops_api_requests_total",

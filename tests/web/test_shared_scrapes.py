@@ -36,9 +36,9 @@ class Held:
                 await asyncio.to_thread(self.go.wait, PATIENCE)
             await answer(scope, receive, send)
 
-        rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),))
-        self.metrics = rig.metrics
-        self.url = opened(serve(rig.app(Settings(max_requests=0))))
+        rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),), Settings(max_requests=0))
+        self.metrics = rig.self_metrics
+        self.url = opened(serve(rig.asgi))
         limits = httpx.Limits(max_connections=None)
         self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
 
