@@ -1,240 +1,178 @@
-"""The XML dialect that the batch operations of all the clouds share: pages of jobs, and errors.
+"""The XML dialect that the batch operations of all services share: pages of jobs, one job, and errors.
 
-They differ in the tag of an item and in how a time is written; that is all a provider has to say.
+The services differ only in the tag of a job in a page, and in the form of a time.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from functools import partial
-from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from exporter.core.errors import MalformedResponse
 from exporter.core.jobs import Job, JobDetail, JobPage
 from exporter.providers import xml
+from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARACTERS, parse_int, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from xml.etree.ElementTree import Element
 
-    from exporter.providers.keeping import KeptPages
+    from exporter.providers.batch_pattern import PagePattern
 
-MAX_TOKEN_CHARACTERS: Final = 1024
-"""The longest page token that any of the services documents."""
-
-MAX_WORD_CHARACTERS: Final = 256
-"""Of a job's id and status; the longest documented id has 64."""
+Value = TypeVar("Value")
 
 EARLY_BYTES: Final = 4096
-"""Of a page, in which an early token is looked for: the longest one and what stands ahead of it."""
+"""The start of a page in which `peek_next_token` looks: the longest token and what precedes it."""
 
 _EARLY_TOKEN: Final = re.compile(rb"<NextToken>\s*([!-%%'-;=?-~]{1,%d})\s*</NextToken>" % MAX_TOKEN_CHARACTERS)
-"""One of ASCII without blanks and without markup, as all that are documented."""
-
-_LARGEST: Final = 2**63 - 1
-_DIGITS: Final = len(str(_LARGEST))
-
-_ELAPSED: Final = "ElapsedTimeInActiveSeconds"
-_PROGRESS: Final = frozenset(("NumberOfTasksFailed", "NumberOfTasksSucceeded", "TotalNumberOfTasks", _ELAPSED))
-_KNOWN: Final = _PROGRESS | {
-    "CreationTime",
-    "Description",
-    "JobId",
-    "Operation",
-    "Priority",
-    "ProgressSummary",
-    "Status",
-    "TerminationDate",
-    "Timers",
-}
-"""All that is documented inside a job."""
+"""Only ASCII without blanks and markup, like all documented tokens."""
 
 
-_TAG_AND_TEXT: Final = attrgetter("tag", "text")
+def peek_next_token(start: bytes | bytearray) -> str | None:
+    """The NextToken before the jobs in `start`, the first bytes of a page; None if there is none.
 
-
-class XmlFormat(NamedTuple):
-    """How one service writes.
-
-    `item` is the tag of a job in `Jobs`, `time` reads the text of the element with that name as Unix seconds.
+    A guess, as a comment could contain it: `parse_jobs` decides.
     """
+    head, _, _ = start[:EARLY_BYTES].partition(b"<Jobs")
+    token = _EARLY_TOKEN.search(head)
+    return token[1].decode() if token else None
 
-    item: str
-    time: Callable[[str | None, str], float | None]
 
+def parse_jobs(body: bytes, pattern: PagePattern) -> JobPage:
+    """The page in the response `body` of ListJobs: by `pattern`, or by the XML parser if that refuses it.
 
-def whole(text: str | None, name: str) -> int | None:
-    """The count, or the Unix time, in element `name`; None where the service was silent.
-
-    Raises MalformedResponse where the text is no whole number of at most 64 bits.
+    Unknown elements in a job, or beside Jobs, are ignored. Raises MalformedResponse.
     """
-    if text is None:
-        return None
-    if text.isdecimal() and len(text) < _DIGITS and text.isascii():  # nearly all of them
-        return int(text)
-    text = text.strip()
-    if not text:
-        return None
-    if text.isdecimal() and len(text) <= _DIGITS and text.isascii() and int(text) <= _LARGEST:
-        return int(text)
-    raise MalformedResponse(f"{name} is not a whole number of at most 64 bits")
+    return pattern.parse(body) or _parse_page(body, pattern.item)
 
 
-_ISO8601: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
-
-
-def iso8601(text: str | None, name: str) -> float | None:
-    """The Unix time in element `name`, which is UTC as in 2019-12-19T11:05:40Z; an int where it is whole seconds.
-
-    None where the service was silent. Raises MalformedResponse where the text is no such time; a fraction may stand.
-    """
-    text = (text or "").strip()
-    if not text:
-        return None
-    try:
-        if not _ISO8601.fullmatch(text):
-            raise ValueError(text)  # noqa: TRY301 - fromisoformat takes more than the documented form
-        seconds = datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise MalformedResponse(f"{name} is not a time such as 2019-12-19T11:05:40Z") from None
-    return int(seconds) if seconds.is_integer() else seconds
-
-
-def peek_next_token(begin: bytes | bytearray) -> str | None:
-    """The NextToken that stands ahead of the jobs in `begin`, the first bytes of a page; None where none is told.
-
-    A guess: markup could hide it, so `parse_jobs` decides.
-    """
-    ahead, _, _ = begin[:EARLY_BYTES].partition(b"<Jobs")
-    found = _EARLY_TOKEN.search(ahead)
-    return found[1].decode() if found else None
-
-
-def parse_jobs(body: bytes, dialect: XmlFormat, kept: KeptPages | None = None) -> JobPage:
-    """The page in the answer `body` of ListJobs; unknown elements are passed over. Raises MalformedResponse.
-
-    `kept`: look there first, and keep the page there; the result is the same.
-    """
-    parse = partial(_page, dialect=dialect)
-    return parse(body) if kept is None else kept.read(body, dialect.item, parse)
-
-
-def _page(body: bytes, dialect: XmlFormat) -> JobPage:
+def _parse_page(body: bytes, item: str) -> JobPage:
     root = xml.parse(body)
     if xml.local_name(root) != "ListJobsResult":
-        raise MalformedResponse("the answer's root element is not ListJobsResult")
+        raise MalformedResponse("the response's root element is not ListJobsResult")
     space = xml.namespace(root)
-    known = frozenset(space + name for name in (*_KNOWN, dialect.item))
     jobs: list[Job] = []
-    for container in root.iterfind(f"{space}Jobs"):
-        items = container.findall(space + dialect.item)
-        if len(container) and not items:
-            raise MalformedResponse(f"Jobs holds elements, but no {dialect.item}")
-        for item in items:
-            try:
-                jobs.append(_job(item, space, dialect, known))
-            except MalformedResponse as error:
-                raise MalformedResponse(f"job {len(jobs) + 1} of the page: {error}") from None
-    return JobPage(jobs, _token(root.findtext(f"{space}NextToken")))
-
-
-def _token(text: str | None) -> str | None:
-    token = (text or "").strip()
+    unreadable: list[str] = []
+    for element in _items(root, space, item):
+        try:
+            jobs.append(_job(_Leaves(element, space, unreadable)))
+        except MalformedResponse as error:
+            raise MalformedResponse(f"job {len(jobs) + 1} of the page: {error}") from None
+    token = (root.findtext(f"{space}NextToken") or "").strip()
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise MalformedResponse(f"NextToken is longer than {MAX_TOKEN_CHARACTERS} characters")
-    return token or None
+    return JobPage(jobs, token or None, tuple(unreadable))
 
 
-def _job(item: Element, space: str, dialect: XmlFormat, known: frozenset[str]) -> Job:
-    leaf = _leaves(item, space, known)
-    get = leaf.get
-    return Job(  # by place: by name, it takes twice as long
-        _word(leaf, "JobId"),
-        _word(leaf, "Status"),
-        (get("Operation") or "").strip() or None,
-        get("Description") or None,
-        whole(get("Priority"), "Priority"),
-        dialect.time(get("CreationTime"), "CreationTime"),
-        dialect.time(get("TerminationDate"), "TerminationDate"),
-        whole(get("TotalNumberOfTasks"), "TotalNumberOfTasks"),
-        whole(get("NumberOfTasksSucceeded"), "NumberOfTasksSucceeded"),
-        whole(get("NumberOfTasksFailed"), "NumberOfTasksFailed"),
-        whole(get(_ELAPSED), _ELAPSED),
+def _items(root: Element, space: str, item: str) -> Element:
+    """The element Jobs of a page. Raises MalformedResponse if it is not the only place with jobs, or has more in it."""
+    containers = root.findall(f"{space}Jobs")
+    others = [child for child in root if child not in containers]
+    if any(xml.local_name(other) == item or other.find(".//{*}JobId") is not None for other in others):
+        raise MalformedResponse("the response contains jobs outside Jobs")
+    if len(containers) != 1:
+        raise MalformedResponse(f"the response contains {len(containers)} elements Jobs instead of one")
+    (jobs,) = containers
+    if any(child.tag != space + item for child in jobs):
+        raise MalformedResponse(f"Jobs contains other elements than {item}")
+    if any((text or "").strip() for text in (jobs.text, *(child.tail for child in jobs))):
+        raise MalformedResponse("Jobs contains text")
+    return jobs
+
+
+class _Leaves(NamedTuple):
+    """Reads the leaves of one job; `space` is the namespace of their names. Of two with the same path, the first counts."""
+
+    job: Element
+    space: str
+    unreadable: list[str]
+    """Values that could not be read are appended here."""
+
+    def text(self, path: str) -> str | None:
+        """The text of the leaf at `path`, exactly as sent; None if it is absent or empty."""
+        return self.job.findtext("/".join(self.space + name for name in path.split("/"))) or None
+
+    def word(self, name: str) -> str:
+        """The job's id or status. Raises MalformedResponse if it cannot be one."""
+        word = (self.text(name) or "").strip()
+        if not word:
+            raise MalformedResponse(f"{name} is missing or empty")
+        if len(word) > MAX_WORD_CHARACTERS or word in (".", ".."):  # which would be another place in a URL's path
+            raise MalformedResponse(f"{name} is longer than {MAX_WORD_CHARACTERS} characters, or a path")
+        return word
+
+    def read(self, path: str, parse: Callable[[str | None], Value | None]) -> Value | None:
+        """What `parse` returns for the leaf at `path`; None if it raises ValueError."""
+        try:
+            return parse(self.text(path))
+        except ValueError:
+            self.unreadable.append(f"{path.rpartition('/')[2]} of job {self.word('JobId')}")
+            return None
+
+
+def _job(leaves: _Leaves) -> Job:
+    """The job. Raises MalformedResponse if it has no readable id or status."""
+    elapsed = "ProgressSummary/Timers/ElapsedTimeInActiveSeconds"
+    if leaves.text(elapsed) is None:
+        elapsed = "ProgressSummary/ElapsedTimeInActiveSeconds"  # of older models
+    return Job(
+        id=leaves.word("JobId"),
+        status=leaves.word("Status"),
+        operation=(leaves.text("Operation") or "").strip() or None,
+        description=leaves.text("Description"),
+        priority=leaves.read("Priority", parse_int),
+        created=leaves.read("CreationTime", parse_time),
+        terminated=leaves.read("TerminationDate", parse_time),
+        tasks=leaves.read("ProgressSummary/TotalNumberOfTasks", parse_int),
+        succeeded=leaves.read("ProgressSummary/NumberOfTasksSucceeded", parse_int),
+        failed=leaves.read("ProgressSummary/NumberOfTasksFailed", parse_int),
+        elapsed_active=leaves.read(elapsed, parse_int),
     )
 
 
-def _leaves(item: Element, space: str, known: frozenset[str]) -> dict[str, str | None]:
-    """The texts of a job's documented leaves, by their names.
-
-    One walk over all that the job holds is fastest, but right only where nothing in it is unknown or stands twice: an
-    unknown container may hold leaves of a known name.
-    """
-    elements = [*item.iter()]
-    leaves = dict(map(_TAG_AND_TEXT, elements))
-    if len(leaves) == len(elements) and leaves.keys() <= known:
-        return {tag.removeprefix(space): text for tag, text in leaves.items()} if space else leaves
-    leaves = {name: text for name, text in _texts(item, space).items() if name not in _PROGRESS}
-    progress = item.find(f"{space}ProgressSummary")
-    if progress is not None:
-        leaves |= {name: text for name, text in _texts(progress, space).items() if name in _PROGRESS}
-        elapsed = progress.findtext(f"{space}Timers/{space}{_ELAPSED}")
-        leaves[_ELAPSED] = elapsed or leaves.get(_ELAPSED)  # older models have it right under the summary
-    return leaves
-
-
-def _texts(element: Element, space: str) -> dict[str, str | None]:
-    """The texts of the element's children in the namespace `space`, by their names without it."""
-    return {child.tag[len(space) :]: child.text for child in element if child.tag.startswith(space)}
-
-
-def _word(leaf: dict[str, str | None], name: str) -> str:
-    word = (leaf.get(name) or "").strip()
-    if not word:
-        raise MalformedResponse(f"{name} is missing or empty")
-    if len(word) > MAX_WORD_CHARACTERS or word in (".", ".."):  # which would be another place in a path
-        raise MalformedResponse(f"{name} is longer than {MAX_WORD_CHARACTERS} characters, or no name")
-    return word
-
-
-def parse_job(body: bytes, dialect: XmlFormat) -> JobDetail:
-    """The job in the answer `body` of DescribeJob; unknown elements are passed over. Raises MalformedResponse."""
+def parse_job(body: bytes) -> JobDetail:
+    """The job in the response `body` of DescribeJob; unknown elements are ignored. Raises MalformedResponse."""
     root = xml.parse(body)
     if xml.local_name(root) != "DescribeJobResult":
-        raise MalformedResponse("the answer's root element is not DescribeJobResult")
+        raise MalformedResponse("the response's root element is not DescribeJobResult")
     space = xml.namespace(root)
     item = root.find(f"{space}Job")
     if item is None:
-        raise MalformedResponse("the answer holds no Job")
-    job = _job(item, space, dialect, frozenset())
-    operation = item.find(f"{space}Operation/*")  # here a container: its child has the operation's name
+        raise MalformedResponse("the response contains no Job")
+    leaves = _Leaves(item, space, [])
+    job = _job(leaves)
+    operation = item.find(f"{space}Operation/*")  # here it is a container, whose child has the operation's name
     if operation is not None:
         job = job._replace(operation=xml.local_name(operation))
-    failure = item.find(f"{space}FailureReasons/*")  # the first one; it has the name of a type, or that of any item
-    reasons = {} if failure is None else _texts(failure, space)
+    failure = item.find(f"{space}FailureReasons/*")  # the first one; its name differs between the services
     return JobDetail(
         job,
-        failure_code=(reasons.get("FailureCode") or "").strip() or None,
-        failure_reason=(reasons.get("FailureReason") or "").strip() or None,
-        suspended=dialect.time(item.findtext(f"{space}SuspendedDate"), "SuspendedDate"),
+        failure_code=_stripped(failure, f"{space}FailureCode"),
+        failure_reason=_stripped(failure, f"{space}FailureReason"),
+        suspended=leaves.read("SuspendedDate", parse_time),
+        unreadable=tuple(leaves.unreadable),
     )
 
 
+def _stripped(element: Element | None, path: str) -> str | None:
+    text = None if element is None else element.findtext(path)
+    return (text or "").strip() or None
+
+
 class ErrorBody(NamedTuple):
-    """What an error's XML tells; None where it is silent. The rest of it may echo secrets and is left alone."""
+    """The parts of an error's XML that are used; None if omitted. The rest of it may echo secrets and is not read."""
 
     code: str | None
     request_id: str | None
 
 
 def parse_error(body: bytes) -> ErrorBody:
-    """What the XML of an error answer tells, an `Error` bare or wrapped; nothing where it is none. Never raises."""
+    """The parts of the error in `body`, whose `Error` may be wrapped; None for all if it is no such XML. Never raises."""
     try:
         root = xml.parse(body)
     except MalformedResponse:
         return ErrorBody(None, None)
     errors = [element for element in (root, *root) if xml.local_name(element) == "Error"]
     leaves = (*root, *errors[0]) if errors else ()
-    found = {xml.local_name(leaf): (leaf.text or "").strip() or None for leaf in leaves}
-    return ErrorBody(found.get("Code"), found.get("RequestId"))
+    texts = {xml.local_name(leaf): (leaf.text or "").strip() or None for leaf in leaves}
+    return ErrorBody(texts.get("Code"), texts.get("RequestId"))

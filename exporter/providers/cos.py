@@ -13,6 +13,7 @@ from urllib.parse import quote
 from exporter.core.http import Request, Response
 from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
+from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import cos_sha1
@@ -37,7 +38,7 @@ APPID_HEADER: Final = "x-cos-appid"
 
 _DIGITS: Final = "[0-9]{1,63}"
 
-_DIALECT: Final = batch_xml.XmlFormat(item="member", time=batch_xml.iso8601)
+_PAGE: Final = PagePattern("member")
 
 _CODES: Final = {
     "AccessDenied": ErrorMeaning(
@@ -141,24 +142,24 @@ class Cos:
         return None
 
     def parse_jobs(self, body: bytes) -> JobPage:
-        """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse.
+        """The page in `body`. Raises MalformedResponse.
 
         Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
         """
-        page = batch_xml.parse_jobs(body, _DIALECT)
+        page = batch_xml.parse_jobs(body, _PAGE)
         return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
         # Documented as a code, which it cannot be as it has blanks, and met as the message of AccessDenied.
         expired = _EXPIRED in response.body
-        return error_responses.explain(
+        return error_responses.to_error(
             response,
             operation=operation,
             codes=_WHEN_EXPIRED if expired else _CODES,

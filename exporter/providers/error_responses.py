@@ -26,7 +26,7 @@ class ErrorMeaning(NamedTuple):
     advice: str
 
 
-def explain(
+def to_error(
     response: Response,
     *,
     operation: str,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from exporter.core.http import Request, Response
 from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
+from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import oss_v4
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 LARGEST_PAGE: Final = 1000
 """Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
 
-_DIALECT: Final = batch_xml.XmlFormat(item="JobListDescriptor", time=batch_xml.whole)
+_PAGE: Final = PagePattern("JobListDescriptor")
 
 _NOT_OFFERED: Final = ErrorMeaning(
     "http_4xx", "batch operations seem not to be offered in this region; see OSS's list of regions and features"
@@ -124,18 +125,18 @@ class Oss:
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
-        """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse."""
-        return batch_xml.parse_jobs(body, _DIALECT)
+        """The page in `body`. Raises MalformedResponse."""
+        return batch_xml.parse_jobs(body, _PAGE)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
-        return error_responses.explain(
+        return error_responses.to_error(
             response,
             operation=operation,
             codes=_CODES,

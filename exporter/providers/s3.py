@@ -14,6 +14,7 @@ from urllib.parse import quote
 from exporter.core.http import Request, Response
 from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
+from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.error_responses import ErrorMeaning
 from exporter.providers.signatures import sigv4
@@ -39,7 +40,7 @@ _DOMAINS: Final = {
 }
 """Where not amazonaws.com: by how the names of the partition's regions begin."""
 
-_DIALECT: Final = batch_xml.XmlFormat(item="member", time=batch_xml.iso8601)
+_PAGE: Final = PagePattern("member")
 
 _UNKNOWN_KEY: Final = ErrorMeaning(
     "auth",
@@ -178,18 +179,18 @@ class S3:
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
-        """The page in `body`; with `kept`, the same at less cost. Raises MalformedResponse."""
-        return batch_xml.parse_jobs(body, _DIALECT)
+        """The page in `body`. Raises MalformedResponse."""
+        return batch_xml.parse_jobs(body, _PAGE)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
         """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body, _DIALECT)
+        return batch_xml.parse_job(body)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
         """What an answer with a status other than 200 means."""
-        return error_responses.explain(
+        return error_responses.to_error(
             response,
             operation=operation,
             codes=_CODES,

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_MARKS: Final = 350_000
 """Characters for which the parser makes an object of its own (`_MARKS`); a page of 1000 jobs has about 50,000."""
 
+SMALL_BYTES: Final = 1024 * 1024
+"""No document of this size takes more memory than MAX_MARKS elements; a page of 1000 jobs has about 750,000."""
+
 MAX_NAMESPACE_CHARACTERS: Final = 100
 """The parser puts the namespace into each name, so that the length of the one and the number of the others multiply."""
 
@@ -77,19 +80,8 @@ def _is_harmless(body: bytes) -> bool:
 
 
 def is_bounded(body: bytes) -> bool:
-    """Whether `body` holds at most MAX_MARKS marks."""
-    return len(body) - len(body.translate(None, _MARKS)) <= MAX_MARKS
-
-
-def is_plain(body: bytes) -> bool:
-    """Whether `body`, if it is well-formed, consists of elements and their texts, so that each `<` begins a tag.
-
-    Nothing else can hold one: no comment, CDATA section or processing instruction is there, and no document type.
-    """
-    declared = body.startswith(b"<?xml ")
-    if not _is_harmless(body) or (body.startswith(b"<?") and not declared):
-        return False
-    return body.count(b"?") == 2 * declared or body.find(b"<?", 1) < 0  # counting a rare character is quicker
+    """Whether `body` contains at most MAX_MARKS marks, or is so small that their number does not matter."""
+    return len(body) <= SMALL_BYTES or len(body) - len(body.translate(None, _MARKS)) <= MAX_MARKS
 
 
 def _inspect(body: bytes) -> None:

@@ -1,0 +1,65 @@
+"""The values of the batch dialect. Both parsers read them here, so that they cannot differ in what a value means."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+MAX_TOKEN_CHARACTERS: Final = 1024
+"""The longest page token that any of the services documents."""
+
+MAX_WORD_CHARACTERS: Final = 256
+"""Limit of a job's id and status; the longest documented id has 64 characters."""
+
+_MAX_INT: Final = 2**63 - 1
+_SAFE_DIGITS: Final = len(str(_MAX_INT)) - 1
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
+_EPOCH: Final = re.compile(r"[0-9]{1,19}\.[0-9]{1,9}")
+_CLOCK: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_OFFSET: Final = "[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]"
+_ISO8601: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}(?:\.[0-9]{{1,9}})?(?:Z|{_OFFSET})?")
+_RFC1123: Final = re.compile(
+    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?[0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} {_CLOCK} (?:GMT|UTC|{_OFFSET})"
+)
+
+
+def parse_int(text: str | None) -> int | None:
+    """The whole number in `text`; None if it is absent or blank.
+
+    Raises ValueError if it is not a number from 0 to 2**63 - 1 in decimal digits.
+    """
+    text = (text or "").strip()
+    if not text:
+        return None
+    number = int(text) if _NUMBER.fullmatch(text) else -1
+    if not 0 <= number <= _MAX_INT:
+        raise ValueError("not a whole number of at most 64 bits")
+    return number
+
+
+def parse_time(text: str | None) -> float | None:
+    """The Unix time in `text`, an int if it is whole seconds; None if it is absent, blank or 0.
+
+    It may be epoch seconds (1576753540, also with a fraction), ISO 8601 (2019-12-19T11:05:40Z, also with a fraction, an
+    offset, a blank for the T, or no zone, which means UTC), or RFC 1123 (Thu, 19 Dec 2019 11:05:40 GMT). Raises
+    ValueError for any other form: `fromisoformat` and `parsedate_to_datetime` accept much that no service sends.
+    """
+    text = text or ""
+    if text.isdecimal() and text.isascii() and len(text) <= _SAFE_DIGITS:  # nearly all times of OSS
+        return int(text) or None
+    text = text.strip()
+    if _ISO8601.fullmatch(text):
+        seconds = _timestamp(datetime.fromisoformat(text))
+    elif _EPOCH.fullmatch(text):
+        seconds = float(text)
+    elif _RFC1123.fullmatch(text):
+        seconds = _timestamp(parsedate_to_datetime(text))
+    else:
+        return parse_int(text) or None
+    return (int(seconds) if seconds.is_integer() else seconds) or None
+
+
+def _timestamp(time: datetime) -> float:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
