@@ -1,4 +1,7 @@
-"""The services that can be read. A new one is a file here and a line in `PROVIDERS`."""
+"""What each service speaks: how to build and sign its requests, and how to read its responses.
+
+Pure: no I/O, no clock, no logging. A new service is a module here and a line in `PROVIDERS`.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +19,4 @@ PROVIDERS: Final[dict[str, type[Provider]]] = {
     "cos": Cos,
     "s3": S3,
 }
-"""Each provider by the word that names it in the configuration and in the label `provider`."""
+"""Each provider by its name in the configuration, which is also the label `provider`."""

@@ -34,9 +34,9 @@ _NUMBER: Final = "[0-9]{0,18}+"
 """Digits of at most 64 bits, or nothing."""
 _TIME: Final = "[ -%'-;=?-~]*+"
 """Printable ASCII characters without markup."""
-_WORD: Final = r"(?!\.\.?<)[!-%%'-;=?-~]{1,%d}+" % MAX_WORD_CHARACTERS
+_WORD: Final = rf"(?!\.\.?<)[!-%'-;=?-~]{{1,{MAX_WORD_CHARACTERS}}}+"
 """The same without blanks."""
-_TOKEN: Final = "[!-%%'-;=?-~]{0,%d}+" % MAX_TOKEN_CHARACTERS
+_TOKEN: Final = f"[!-%'-;=?-~]{{0,{MAX_TOKEN_CHARACTERS}}}+"
 _DESCRIPTION: Final = "[^<]*+"
 """Any characters; `_checked` has the rest of the rules."""
 _UNKNOWN: Final = r"[\t\n -%'-;=?-~]*+"
@@ -67,7 +67,6 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|]]>")
 _REFERENCE: Final = re.compile("&(?:(amp|apos|gt|lt|quot);|#([0-9]{1,7}+);|#x([0-9A-Fa-f]{1,6}+);)?")
 _ENTITIES: Final = {"amp": "&", "apos": "'", "gt": ">", "lt": "<", "quot": '"'}
 _XML_CHARACTER: Final = re.compile("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 
 
 class PagePattern:

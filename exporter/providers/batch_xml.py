@@ -71,7 +71,7 @@ def _items(root: Element, space: str, item: str) -> Element:
     if any(xml.local_name(other) == item or other.find(".//{*}JobId") is not None for other in others):
         raise MalformedResponse("the response contains jobs outside Jobs")
     if len(containers) != 1:
-        raise MalformedResponse(f"the response contains {len(containers)} elements Jobs instead of one")
+        raise MalformedResponse(f"the response contains {'more than one' if containers else 'no'} Jobs element")
     (jobs,) = containers
     if any(child.tag != space + item for child in jobs):
         raise MalformedResponse(f"Jobs contains other elements than {item}")
@@ -81,7 +81,7 @@ def _items(root: Element, space: str, item: str) -> Element:
 
 
 class _Leaves(NamedTuple):
-    """Reads the leaves of one job; `space` is the namespace of their names. Of two with the same path, the first counts."""
+    """Reads the leaves of one job, whose names are in the namespace `space`; of two leaves at a path, the first one."""
 
     job: Element
     space: str
@@ -167,7 +167,7 @@ class ErrorBody(NamedTuple):
 
 
 def parse_error(body: bytes) -> ErrorBody:
-    """The parts of the error in `body`, whose `Error` may be wrapped; None for all if it is no such XML. Never raises."""
+    """The parts of the error in `body`, bare or wrapped; all None if it is not the XML of an error. Never raises."""
     try:
         root = xml.parse(body)
     except MalformedResponse:

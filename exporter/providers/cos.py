@@ -1,7 +1,7 @@
 """Tencent Cloud COS: the batch operations of one account in one region.
 
-Source: https://cloud.tencent.com/document/product/436/38611 (ListJobs, 2025-08), and beside it 436/38609 (DescribeJob,
-2025-09) and 436/7730 (error codes).
+Sources: https://cloud.tencent.com/document/product/436/38611 (ListJobs, 2025-08), 436/38609 (DescribeJob, 2025-09) and
+436/7730 (error codes).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from exporter.core.section import Section
 
 LARGEST_PAGE: Final = 1000
-"""Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
+"""Jobs; the documented limit of maxResults. Smaller pages only mean more requests."""
 
 EARLY_SECONDS: Final = 60
-"""A signature holds from so long ago, as in the official package: this machine's clock may be that much ahead."""
+"""A signature is valid from this long before now, as in the official package: this machine's clock may be fast."""
 
 LATE_SECONDS: Final = 15 * 60
-"""And for so long from now on. The request is sent at once, so this is how far the clock may be behind: as far as the
-other services allow. What is longer, as the official package has it, only helps who found a signature in some log."""
+"""And for this long after now. The request is sent at once, so this is how slow the clock may be: as for the other
+services. A longer time, as in the official package, only helps an attacker who finds a signature in a log."""
 
 APPID_HEADER: Final = "x-cos-appid"
 
@@ -43,24 +43,32 @@ _PAGE: Final = PagePattern("member")
 _CODES: Final = {
     "AccessDenied": ErrorMeaning(
         "access_denied",
-        "the credentials lack the permission cos:ListJobs, or uin or appid is another account's; grant it in a CAM "
-        "policy (resource *)",
+        "the credentials lack the permission cos:ListJobs, or uin or appid belongs to another account; grant it in a "
+        "CAM policy (resource *), and check uin and appid",
     ),
     "InvalidAccessKeyId": ErrorMeaning(
         "auth",
-        "this secret id does not exist or is disabled, or it is temporary and its token is wrong or missing",
+        "the secret id does not exist or is disabled, or it is temporary and its token is wrong or missing; check "
+        "secret_id and token",
     ),
     "SignatureDoesNotMatch": ErrorMeaning(
-        "auth", "the signature is wrong: secret_key does not belong to secret_id, or a proxy changes the request"
+        "auth",
+        "the signature is wrong; check that secret_key belongs to secret_id, and that no proxy changes the request",
     ),
-    "RequestTimeTooSkewed": ErrorMeaning("auth", "this machine's clock is wrong; synchronise it (NTP)"),
+    "RequestTimeTooSkewed": ErrorMeaning("auth", "the clock of this machine is wrong; synchronise it (NTP)"),
     "ExpiredToken": ErrorMeaning("auth", "the token has expired; renew the temporary credentials"),
-    "PaymentRequired": ErrorMeaning("auth", "the account is overdue; see the console"),
+    "PaymentRequired": ErrorMeaning("auth", "the account has unpaid bills; see the console"),
     "InvalidArgument": ErrorMeaning("http_4xx", "the service does not accept the request; check uin, appid and region"),
-    "InvalidRegionName": ErrorMeaning("http_4xx", "there is no such region; check region"),
-    "NoSuchJob": ErrorMeaning("http_4xx", "there is no such job; finished ones are listed for 90 days"),
-    "MethodNotAllowed": ErrorMeaning("http_4xx", "batch operations seem not to be offered in this region"),
-    "NotImplemented": ErrorMeaning("http_5xx", "batch operations seem not to be offered in this region"),
+    "InvalidRegionName": ErrorMeaning("http_4xx", "the region does not exist; check region"),
+    "NoSuchJob": ErrorMeaning(
+        "http_4xx", "the job does not exist; finished jobs are listed for 90 days; check jobs.ids"
+    ),
+    "MethodNotAllowed": ErrorMeaning(
+        "http_4xx", "batch operations are probably not available in this region; see the COS documentation for regions"
+    ),
+    "NotImplemented": ErrorMeaning(
+        "http_5xx", "batch operations are probably not available in this region; see the COS documentation for regions"
+    ),
     "SlowDown": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
 }
 
@@ -81,7 +89,7 @@ class Cos:
         secret="secret_key",  # noqa: S106 - the name of a key in the file
         token="token",  # noqa: S106 - likewise
         environment=(
-            # Of the names that the vendor's tools have for the token, this is the one of its command line (tccli).
+            # The vendor's tools use several names for the token; this is the one of its command line (tccli).
             ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"),
             ("COS_SECRET_ID", "COS_SECRET_KEY", "COS_TOKEN"),
         ),
@@ -91,11 +99,11 @@ class Cos:
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
-        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        """The provider for an account in `region`; problems of its settings are added to the section's."""
         uin = section.string("uin", pattern=_DIGITS, hint="the number of the account (UIN), all digits", required=True)
         appid = section.string("appid", pattern=_DIGITS, hint="the APPID, all digits", required=True)
         if appid and appid == uin:
-            section.problem("appid", "is the same as uin: the APPID is another number, the end of each bucket's name")
+            section.problem("appid", "is the same as uin; the APPID is another number: the end of each bucket's name")
         return cls(
             endpoint=Endpoint.from_section(
                 section, "https://{uin}.cos-control.{region}.myqcloud.com", uin=uin or "0", region=region
@@ -105,7 +113,7 @@ class Cos:
         )
 
     def list_request(self, token: str | None) -> Request:
-        """The unsigned request for the page that `token` names; None asks for the first page."""
+        """The unsigned request for the page of `token`; None: the first page."""
         query = f"maxResults={self.page_size}"
         if token is not None:
             query += f"&nextToken={quote(token, safe='')}"
@@ -120,7 +128,7 @@ class Cos:
         return Request(operation, self.endpoint.scheme, self.endpoint.host, path, query, headers=headers)
 
     def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
-        """`request` with the headers of its signature for the Unix time `now` (seconds)."""
+        """`request` with its signature for the Unix time `now` (seconds)."""
         headers = dict(request.headers)
         if credentials.token is not None:
             headers[cos_sha1.TOKEN_HEADER] = credentials.token.reveal()
@@ -137,14 +145,15 @@ class Cos:
         return replace(request, headers=headers)
 
     @staticmethod
-    def peek_next_token(begin: bytes | bytearray) -> str | None:  # noqa: ARG004 - nothing in it would be proof
-        """None: each page names its last job, and only the whole page tells whether another one follows."""
+    def peek_next_token(start: bytes | bytearray) -> str | None:  # noqa: ARG004 - it is never known this early
+        """None: a page may have a token without being followed by another one; only the whole page shows that."""
         return None
 
     def parse_jobs(self, body: bytes) -> JobPage:
         """The page in `body`. Raises MalformedResponse.
 
-        Each page, the last one too, may name its last job as the next token: a page that is not full is the last one.
+        Each page, even the last one, may return its last job as the next token: the first page that is not full is the
+        last one.
         """
         page = batch_xml.parse_jobs(body, _PAGE)
         return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
@@ -156,8 +165,8 @@ class Cos:
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """What an answer with a status other than 200 means."""
-        # Documented as a code, which it cannot be as it has blanks, and met as the message of AccessDenied.
+        """The error for a response whose status is not 200."""
+        # Documented as a code, although it has blanks, and seen as the message of AccessDenied.
         expired = _EXPIRED in response.body
         return error_responses.to_error(
             response,

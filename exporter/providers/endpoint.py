@@ -1,4 +1,4 @@
-"""The host a provider is asked at, proven safe to send keys to."""
+"""The host that requests are sent to, and whether it is safe to send keys there."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-F
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`scheme` is http or https; `host` carries the port where it is not the scheme's own."""
+    """`scheme` is http or https; `host` includes the port if it is not the default one."""
 
     scheme: str
     host: str
 
     @classmethod
     def from_section(cls, section: Section, default: str, **names: str) -> Self:
-        """Read `endpoint` and `allow_http`, and fill the `names` into the endpoint's braces."""
+        """The endpoint of a section, with `names` in place of its braces; problems are added to the section's."""
         allow_http = section.boolean("allow_http", default=False)
         text = section.string("endpoint", default)
         problem = ""
         for name in re.findall(r"\{([^}]*)\}", text):
             if name not in names:
                 known = ", ".join("{" + name + "}" for name in names)
-                problem = f"{{{name}}} is not known here; known: {known}"
+                problem = f"{{{name}}} is not a known placeholder; known: {known}"
             text = text.replace("{" + name + "}", names.get(name, "x"))
         scheme, host, wrong = _split(text)
         problem = problem or wrong
         if not problem and scheme == "http" and not allow_http and not is_loopback(host):
-            problem = "sends keys' signatures in clear text over http://; use https://, or set allow_http: true"
+            problem = "would send signatures unencrypted over http://; use https://, or set allow_http: true"
         if problem:
             section.problem("endpoint", problem)
         return cls(scheme, host)
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Scheme, host with port, and what is wrong with `text` (empty where nothing is)."""
+    """Scheme, host with port, and the problem with `text` (empty: none)."""
     wrong = "must be a URL such as https://oss-cn-hangzhou.aliyuncs.com, without path, query or user"
     try:
         parts = urlsplit(text)

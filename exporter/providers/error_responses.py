@@ -1,4 +1,4 @@
-"""What an answer other than 200 means: the provider's documented codes first, then the HTTP status."""
+"""Error responses: what they mean by the provider's documented codes, otherwise by the HTTP status."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from exporter.core.http import Response
 
 MAX_WORD_CHARACTERS: Final = 128
-"""Of an error's code and request id; what is longer is no code."""
+"""Limit of an error's code and request id; longer texts are not shown."""
 
 
 class ErrorMeaning(NamedTuple):
-    """What a documented error code means: the word for the metrics, and what the person on call can do."""
+    """What a documented error code means: the label `reason`, and the fact and remedy for the person on call."""
 
     reason: Reason
     advice: str
@@ -36,21 +36,21 @@ def to_error(
     body: bytes | None = None,
     wait_seconds: float | None = None,
 ) -> ServiceError:
-    """The error that `response` tells. `body`: its XML, where that does not stand in the body.
+    """The error for `response`. `body` is its XML, if that is not in the response's own body.
 
-    `wait_seconds` is what the provider's own header asks to wait; Retry-After is read here. Only the code and the
+    `wait_seconds` is the delay that the provider's own header requests; Retry-After is read here. Only the code and the
     request ids are shown: the rest of an error's body may echo the key and the string that was signed.
-    `extended_id_header` has the second id that some services' support asks for.
+    `extended_id_header` contains the second id that the support of some services asks for.
     """
-    told = batch_xml.parse_error(response.body if body is None else body)
-    code = _word(told.code)
-    request_id = _word(response.headers.get(request_id_header)) or _word(told.request_id)
+    parsed = batch_xml.parse_error(response.body if body is None else body)
+    code = _word(parsed.code)
+    request_id = _word(response.headers.get(request_id_header)) or _word(parsed.request_id)
     meaning = codes.get(code or "") or _by_status(response)
-    what = f"{operation} was answered with {response.status}{f' {code}' if code else ''}"
+    fact = f"{operation} returned {response.status}{f' {code}' if code else ''}"
     advice = meaning.advice.replace("{operation}", operation)
     ids = {"request id": request_id, "extended request id": _word(response.headers.get(extended_id_header))}
     shown = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
-    message = f"{what}: {advice}{f' ({shown})' if shown else ''}"
+    message = f"{fact}: {advice}{f' ({shown})' if shown else ''}"
     waits = [seconds for seconds in (wait_seconds, _retry_after(response.headers)) if seconds is not None]
     return ServiceError(
         message,
@@ -67,13 +67,13 @@ def _by_status(response: Response) -> ErrorMeaning:
     if status == HTTPStatus.UNAUTHORIZED:
         return ErrorMeaning("auth", "the service does not accept the credentials; check them")
     if status == HTTPStatus.FORBIDDEN:
-        return ErrorMeaning("access_denied", "the service refuses the call; check the permissions of the credentials")
+        return ErrorMeaning("access_denied", "the service denies access; check the permissions of the credentials")
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return ErrorMeaning("http_4xx", "a proxy on the way asks for credentials; check proxy_url")
+        return ErrorMeaning("http_4xx", "a proxy requires credentials; check proxy_url")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ErrorMeaning("http_5xx", "the service has a fault of its own; see its status page if this lasts")
+        return ErrorMeaning("http_5xx", "the service returned a server error; see its status page if this lasts")
     if status >= HTTPStatus.BAD_REQUEST:
         return ErrorMeaning("http_4xx", "the service does not accept the request; check endpoint and region")
     if status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -82,14 +82,14 @@ def _by_status(response: Response) -> ErrorMeaning:
 
 
 def _word(text: str | None) -> str | None:
-    """`text` where it is one printable word, as codes and request ids are."""
+    """`text` if it is one printable word, like all codes and request ids; otherwise None."""
     text = (text or "").strip()
     fits = text.isascii() and text.isprintable() and " " not in text and 0 < len(text) <= MAX_WORD_CHARACTERS
     return text if fits else None
 
 
 def seconds(text: str | None, *, unit: float = 1.0) -> float | None:
-    """A waiting time of `text` units of so many seconds; None where `text` is no such number."""
+    """The delay of `text` units in seconds; None if `text` is not a number of at least 0."""
     try:
         number = float(text or "")
     except ValueError:
@@ -98,7 +98,7 @@ def seconds(text: str | None, *, unit: float = 1.0) -> float | None:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that Retry-After asks to wait (RFC 9110, 10.2.3); a date counts from the answer's own Date."""
+    """The delay in Retry-After (RFC 9110, 10.2.3) in seconds; a date is compared with the response's own Date."""
     text = headers.get("retry-after")
     number = seconds(text)
     if number is not None or not text:

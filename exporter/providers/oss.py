@@ -26,34 +26,35 @@ if TYPE_CHECKING:
     from exporter.core.section import Section
 
 LARGEST_PAGE: Final = 1000
-"""Jobs; the documented bound of max-keys. Fewer jobs a page only mean more requests."""
+"""Jobs; the documented limit of max-keys. Smaller pages only mean more requests."""
 
 _PAGE: Final = PagePattern("JobListDescriptor")
 
 _NOT_OFFERED: Final = ErrorMeaning(
-    "http_4xx", "batch operations seem not to be offered in this region; see OSS's list of regions and features"
+    "http_4xx",
+    "batch operations are probably not available in this region; see the OSS documentation for regions and features",
 )
 _CODES: Final = {
     "AccessDenied": ErrorMeaning(
         "access_denied", "the credentials lack the permission oss:{operation}; grant it in a RAM policy (resource *)"
     ),
-    "InvalidAccessKeyId": ErrorMeaning("auth", "this access key id does not exist or is disabled; check access_key_id"),
+    "InvalidAccessKeyId": ErrorMeaning("auth", "the access key id does not exist or is disabled; check access_key_id"),
     "SignatureDoesNotMatch": ErrorMeaning(
-        "auth", "the signature is wrong: access_key_secret does not belong to access_key_id, or the region is another"
+        "auth", "the signature is wrong; check that access_key_secret belongs to access_key_id, and check region"
     ),
     "RequestTimeTooSkewed": ErrorMeaning(
-        "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
+        "auth", "the clock of this machine is off by more than 15 minutes; synchronise it (NTP)"
     ),
     "InvalidSecurityToken": ErrorMeaning(
-        "auth", "the security token is not valid or does not belong to the access key"
+        "auth", "the security token is not valid or does not belong to the access key; renew the temporary credentials"
     ),
     "SecurityTokenExpired": ErrorMeaning("auth", "the security token has expired; renew the temporary credentials"),
-    "UserDisable": ErrorMeaning("auth", "the account is disabled or overdue; see the console"),
+    "UserDisable": ErrorMeaning("auth", "the account is disabled or has unpaid bills; see the console"),
     "QpsLimitExceeded": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
     "DownloadTrafficRateLimitExceeded": ErrorMeaning(
-        "throttled", "too much traffic on this account; scrape less often"
+        "throttled", "too much traffic of this account; scrape less often"
     ),
-    "NoSuchJob": ErrorMeaning("http_4xx", "this job does not exist; check jobs.ids"),
+    "NoSuchJob": ErrorMeaning("http_4xx", "the job does not exist; check jobs.ids"),
     "NotImplemented": _NOT_OFFERED,
     "OperationNotSupported": _NOT_OFFERED,
 }
@@ -81,7 +82,7 @@ class Oss:
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
-        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        """The provider for an account in `region`; problems of its settings are added to the section's."""
         return cls(
             endpoint=Endpoint.from_section(section, "https://oss-{region}.aliyuncs.com", region=region),
             region=region,
@@ -89,7 +90,7 @@ class Oss:
         )
 
     def list_request(self, token: str | None) -> Request:
-        """The unsigned request for the page that `token` names; None asks for the first page."""
+        """The unsigned request for the page of `token`; None: the first page."""
         query = f"batchJob&max-keys={self.page_size}"
         if token is not None:
             query += f"&continuation-token={quote(token, safe='')}"
@@ -101,7 +102,7 @@ class Oss:
         return Request("DescribeJob", self.endpoint.scheme, self.endpoint.host, "/", query)
 
     def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
-        """`request` with the headers of signature V4 for the Unix time `now` (seconds)."""
+        """`request` with its V4 signature for the Unix time `now` (seconds)."""
         headers = dict(request.headers)
         headers[oss_v4.DATE_HEADER] = datetime.fromtimestamp(now, UTC).strftime(oss_v4.DATE_FORMAT)
         headers[oss_v4.CONTENT_HEADER] = oss_v4.UNSIGNED_PAYLOAD
@@ -119,9 +120,9 @@ class Oss:
         return replace(request, headers=headers)
 
     @staticmethod
-    def peek_next_token(begin: bytes | bytearray) -> str | None:
-        """The next page's token, which is documented ahead of the jobs; a guess."""
-        return batch_xml.peek_next_token(begin)
+    def peek_next_token(start: bytes | bytearray) -> str | None:
+        """The next page's token, which is documented before the jobs; a guess."""
+        return batch_xml.peek_next_token(start)
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
@@ -135,7 +136,7 @@ class Oss:
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """What an answer with a status other than 200 means."""
+        """The error for a response whose status is not 200."""
         return error_responses.to_error(
             response,
             operation=operation,
@@ -147,8 +148,8 @@ class Oss:
 
 
 def _header_body(text: str) -> bytes:
-    """An error's XML from the header that carries it where there is no body; empty where there is none either."""
+    """An error's XML from the header that contains it if there is no body; empty if the header has none either."""
     try:
         return base64.b64decode(text, validate=True)
-    except ValueError:  # also where the header is not ASCII
+    except ValueError:  # also if the header is not ASCII
         return b""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.core.section import Section
 
 LARGEST_PAGE: Final = 1000
-"""Jobs; the documented bound of maxResults. Fewer jobs a page only mean more requests."""
+"""Jobs; the documented limit of maxResults. Smaller pages only mean more requests."""
 
 ACCOUNT_HEADER: Final = "x-amz-account-id"
 
@@ -38,52 +38,55 @@ _DOMAINS: Final = {
     "us-iso-": "c2s.ic.gov",
     "us-isob-": "sc2s.sgov.gov",
 }
-"""Where not amazonaws.com: by how the names of the partition's regions begin."""
+"""The domains of partitions other than amazonaws.com, by the start of the names of their regions."""
 
 _PAGE: Final = PagePattern("member")
 
 _UNKNOWN_KEY: Final = ErrorMeaning(
     "auth",
-    "the service does not know this key; check access_key_id, session_token (where the key is temporary), the "
-    "partition (China, GovCloud) and whether the region is enabled for the account",
+    "the service does not know this key; check access_key_id, session_token (if the key is temporary), the partition "
+    "(China, GovCloud) and whether the region is enabled for the account",
 )
 _THROTTLED: Final = ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
 _UNFIT: Final = ErrorMeaning(
     "http_4xx", "the service does not accept the request; check account_id, region and endpoint"
 )
 _GONE: Final = ErrorMeaning(
-    "http_4xx", "there is no such job in this account and region; finished ones are gone after 90 days; check jobs.ids"
+    "http_4xx",
+    "the job does not exist in this account and region; finished jobs disappear after 90 days; check jobs.ids",
 )
 
 _CODES: Final = {
     "AccessDenied": ErrorMeaning(
         "access_denied",
         "the credentials lack the permission s3:{operation}, or account_id is another account's; grant it in an IAM "
-        "policy",
+        "policy, and check account_id",
     ),
     "AllAccessDisabled": ErrorMeaning(
-        "access_denied", "all access is disabled for the account, as where the region is not enabled; see the console"
+        "access_denied",
+        "all access is disabled for the account, for example because the region is not enabled; see the console",
     ),
-    "AccountProblem": ErrorMeaning("auth", "there is a problem with the account; see the console"),
+    "AccountProblem": ErrorMeaning("auth", "the account has a problem; see the console"),
     "NotSignedUp": ErrorMeaning("auth", "the account is not signed up for S3; see the console"),
     "InvalidAccessKeyId": _UNKNOWN_KEY,
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "UnrecognizedClientException": _UNKNOWN_KEY,
     "SignatureDoesNotMatch": ErrorMeaning(
         "auth",
-        "the signature is wrong: secret_access_key does not belong to access_key_id, or a proxy changes the request",
+        "the signature is wrong; check that secret_access_key belongs to access_key_id, and that no proxy changes the "
+        "request",
     ),
     "AuthorizationHeaderMalformed": ErrorMeaning(
-        "auth", "the signature is for another region than the endpoint's; check region and endpoint"
+        "auth", "the signature is for another region than that of the endpoint; check region and endpoint"
     ),
     "RequestTimeTooSkewed": ErrorMeaning(
-        "auth", "this machine's clock is off by more than 15 minutes; synchronise it (NTP)"
+        "auth", "the clock of this machine is off by more than 15 minutes; synchronise it (NTP)"
     ),
     "ExpiredToken": ErrorMeaning("auth", "the session token has expired; renew the temporary credentials"),
     "InvalidToken": ErrorMeaning(
         "auth",
-        "the session token is not valid here; renew the temporary credentials; in an opt-in region, which must be "
-        "enabled for the account, take them from a regional STS endpoint",
+        "the session token is not valid here; renew the temporary credentials; for an opt-in region, which must be "
+        "enabled for the account, request them from a regional STS endpoint",
     ),
     "SlowDown": _THROTTLED,
     "ThrottlingException": _THROTTLED,
@@ -92,13 +95,13 @@ _CODES: Final = {
     "InvalidRequest": _UNFIT,
     "InvalidRequestException": _UNFIT,
     "InvalidNextTokenException": ErrorMeaning(
-        "http_4xx", "the service does not take back a page token that it gave; the next listing starts anew"
+        "http_4xx", "the service rejected a page token of its own; the next scrape starts again from the first page"
     ),
     "NoSuchJob": _GONE,
     "NoSuchJobException": _GONE,
     "NotFoundException": _GONE,
     "InternalServiceException": ErrorMeaning(
-        "http_5xx", "the service has a fault of its own; see the AWS Health Dashboard if this lasts"
+        "http_5xx", "the service returned a server error; see the AWS Health Dashboard if this lasts"
     ),
 }
 
@@ -123,7 +126,7 @@ class S3:
 
     @classmethod
     def from_section(cls, section: Section, region: str) -> Self:
-        """The settings of an account in `region`; what is wrong with them joins the section's problems."""
+        """The provider for an account in `region`; problems of its settings are added to the section's."""
         hint = "the 12 digits of the AWS account, in quotes"
         account_id = section.string("account_id", pattern="[0-9]{12}", hint=hint, required=True)
         domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
@@ -131,7 +134,7 @@ class S3:
             endpoint=Endpoint.from_section(
                 section,
                 f"https://{{account_id}}.s3-control.{{region}}.{domain}",
-                account_id=account_id or "0",  # without one, nothing is wrong with the endpoint
+                account_id=account_id or "0",  # if it is missing, that is not a problem of the endpoint
                 region=region,
             ),
             region=region,
@@ -140,7 +143,7 @@ class S3:
         )
 
     def list_request(self, token: str | None) -> Request:
-        """The unsigned request for the page that `token` names; None asks for the first page."""
+        """The unsigned request for the page of `token`; None: the first page."""
         query = f"maxResults={self.page_size}"
         if token is not None:
             query += f"&nextToken={quote(token, safe='')}"
@@ -155,7 +158,7 @@ class S3:
         return Request(operation, self.endpoint.scheme, self.endpoint.host, path, query, headers=headers)
 
     def sign(self, request: Request, credentials: Credentials, now: float) -> Request:
-        """`request` with the headers of signature V4 for the Unix time `now` (seconds)."""
+        """`request` with its V4 signature for the Unix time `now` (seconds)."""
         headers = {name: value for name, value in request.headers.items() if name != "authorization"}
         headers[sigv4.DATE_HEADER] = datetime.fromtimestamp(now, UTC).strftime(sigv4.DATE_FORMAT)
         headers[sigv4.CONTENT_HEADER] = sigv4.EMPTY_PAYLOAD
@@ -173,9 +176,9 @@ class S3:
         return replace(request, headers=headers)
 
     @staticmethod
-    def peek_next_token(begin: bytes | bytearray) -> str | None:
-        """The next page's token, which is documented ahead of the jobs; a guess."""
-        return batch_xml.peek_next_token(begin)
+    def peek_next_token(start: bytes | bytearray) -> str | None:
+        """The next page's token, which is documented before the jobs; a guess."""
+        return batch_xml.peek_next_token(start)
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
@@ -189,7 +192,7 @@ class S3:
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """What an answer with a status other than 200 means."""
+        """The error for a response whose status is not 200."""
         return error_responses.to_error(
             response,
             operation=operation,

@@ -1,6 +1,6 @@
-"""Bytes to an element tree: as fast as the C parser, and closed to the attacks on XML parsers.
+"""Parses bytes to an element tree, as fast as the C parser and safe against the known attacks on XML parsers.
 
-Whoever answers in the service's place can make the parser take memory and time in proportion to the answer, not more.
+Whoever responds instead of the service can make the parser use memory and time in proportion to the response, not more.
 Source of the attacks: https://docs.python.org/3/library/xml.html#xml-security
 """
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
 MAX_MARKS: Final = 350_000
-"""Characters for which the parser makes an object of its own (`_MARKS`); a page of 1000 jobs has about 50,000."""
+"""Limit of the characters for each of which the parser creates an object; a page of 1000 jobs has about 50,000."""
 
 SMALL_BYTES: Final = 1024 * 1024
 """No document of this size takes more memory than MAX_MARKS elements; a page of 1000 jobs has about 750,000."""
 
 MAX_NAMESPACE_CHARACTERS: Final = 100
-"""The parser puts the namespace into each name, so that the length of the one and the number of the others multiply."""
+"""The parser copies the namespace into each name, so that its length and the number of names multiply."""
 
 MAX_DECLARATION_BYTES: Final = 200
-"""A document with a longer XML declaration is read twice."""
+"""A document with a longer XML declaration is parsed twice."""
 
 _MARKS: Final = b"<=&\r\n"
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype\s+)?html[\s>]", re.IGNORECASE)
@@ -41,33 +41,33 @@ _LONG_NAMESPACE: Final = re.compile(rb"xmlns[^<]{%d}" % MAX_NAMESPACE_CHARACTERS
 
 
 def parse(body: bytes) -> Element:
-    """The root element of the XML document `body`, whose size the caller has bounded.
+    """The root element of the XML document `body`, whose size the caller has limited.
 
-    Raises MalformedResponse where it is not well-formed, is empty, declares a document type or a namespace of more
-    than MAX_NAMESPACE_CHARACTERS, or holds more than MAX_MARKS marks.
+    Raises MalformedResponse if it is empty or not well-formed, declares a document type or a namespace of more than
+    MAX_NAMESPACE_CHARACTERS, or contains too much markup (`is_bounded`).
     """
     if not body.strip():
-        raise MalformedResponse("the answer has an empty body where XML is documented")
+        raise MalformedResponse("the response has an empty body instead of the documented XML")
     if not is_bounded(body):
-        raise MalformedResponse("the answer holds more markup than any page of jobs")
+        raise MalformedResponse("the response contains more markup than any page of jobs")
     if _WEB_PAGE.match(body):
         raise MalformedResponse(
-            "the answer is a web page, not XML of the service: does a proxy or a login page answer?"
+            "the response is a web page, not XML from the service; check whether a proxy or a login page responds"
         )
     try:
         if not _is_harmless(body):
             _inspect(body)
-        return ET.fromstring(body)  # noqa: S314 - proven harmless, by its bytes or by the inspector
+        return ET.fromstring(body)  # noqa: S314 - proven harmless, by its bytes or by `_inspect`
     except DefusedXmlException as error:
-        raise MalformedResponse("the answer declares a document type, which is refused") from error
+        raise MalformedResponse("the response declares a document type, which is not allowed") from error
     except (ET.ParseError, SAXParseException, LookupError, ValueError) as error:
-        raise MalformedResponse(f"the answer is not well-formed XML{_place(error)}") from error
+        raise MalformedResponse(f"the response is not well-formed XML{_place(error)}") from error
 
 
 def _is_harmless(body: bytes) -> bool:
-    """Whether the bytes alone prove that `body` has neither a document type nor a long namespace.
+    """Whether the bytes alone prove that `body` has no document type and no long namespace.
 
-    They do where it is UTF-8 without `<!`: then it holds no comment and no CDATA either, whatever else it is.
+    They do if it is UTF-8 without `<!`: then it contains no comment and no CDATA section either.
     """
     if (b"!" in body and b"<!" in body) or b"\0" in body or _LONG_NAMESPACE.search(body):
         return False
@@ -85,7 +85,7 @@ def is_bounded(body: bytes) -> bool:
 
 
 def _inspect(body: bytes) -> None:
-    """Refuse what `_is_harmless` looks for, where the bytes do not tell."""
+    """Look for what `_is_harmless` could not exclude. Raises an error of the parser if it is there."""
     parser = DefusedExpatParser(forbid_dtd=True)
     parser.setContentHandler(_Namespaces())
     parser.feed(body)  # all at once: in pieces, the time would grow with the square of the longest token
@@ -93,12 +93,12 @@ def _inspect(body: bytes) -> None:
 
 
 class _Namespaces(ContentHandler):
-    """Sees names as they are written, so that here a namespace costs its length only once."""
+    """Receives names as they are written, so that a namespace costs its length only once."""
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: ARG002, N802 - the names are SAX's
         for key, value in attrs.items():
             if key.startswith("xmlns") and len(value) > MAX_NAMESPACE_CHARACTERS:
-                raise MalformedResponse(f"the answer has a namespace of over {MAX_NAMESPACE_CHARACTERS} characters")
+                raise MalformedResponse(f"the response has a namespace of over {MAX_NAMESPACE_CHARACTERS} characters")
 
 
 def _place(error: Exception) -> str:
@@ -115,6 +115,6 @@ def local_name(element: Element) -> str:
 
 
 def namespace(element: Element) -> str:
-    """The element's namespace as it stands ahead of a name (`{uri}`); empty where there is none."""
+    """The element's namespace in the form of a prefix of its name, `{uri}`; empty if it has none."""
     head, brace, _ = str(element.tag).rpartition("}")
     return head + brace

@@ -1,14 +1,14 @@
-"""What holds for every provider: the cases of its folder, and what no service may break.
+"""What every provider must do: the cases of its folder, and properties that no response may break.
 
-A provider's folder holds
+A provider's folder contains
 
-- `pages/*.xml`, each an answer of ListJobs, with a `*.json` that says what is in it: `jobs` (without what the service
-  did not tell) and `next_token`, or `malformed`, the message of the error; `settings`, where they matter;
-- `jobs/*.xml`, each an answer of DescribeJob, likewise: `job` and what else is told, or `malformed`;
-- `requests.json`: the URL that settings and a `token` or a `job_id` lead to, and all headers once it is signed; the
-  settings of the first case are those of all other tests;
-- `settings.json`: settings that are refused, with the problems that are told;
-- `errors.json`: answers other than 200, what they mean, what the message `says` and what it `hides`.
+- `pages/*.xml`, responses of ListJobs, each with a `*.json`: the expected `jobs` (without omitted values), `next_token`
+  and `unreadable` values, or `malformed`, the message of the error; `settings`, if they matter;
+- `jobs/*.xml`, responses of DescribeJob, likewise: the expected `job` and its other values, or `malformed`;
+- `requests.json`: the expected URL for settings and a `token` or a `job_id`, and all headers once it is signed; the
+  settings of the first case are also those of all other tests;
+- `settings.json`: invalid settings, with the expected problems;
+- `errors.json`: responses other than 200, their meaning, what the message `says` and what it `hides`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from exporter.core.errors import REASONS, MalformedResponse, ServiceError
 from exporter.core.http import Response
-from exporter.core.jobs import Job, JobDetail
+from exporter.core.jobs import Job, JobDetail, JobPage
 from exporter.core.secrets import Credentials, Secret
 from exporter.core.section import Section
 from exporter.providers import PROVIDERS
@@ -60,8 +60,8 @@ def every_case(name: str) -> pytest.MarkDecorator:
     )
 
 
-def every_answer(folder: str) -> pytest.MarkDecorator:
-    """Each answer in the `folder` of each provider."""
+def every_response(folder: str) -> pytest.MarkDecorator:
+    """Each response in the `folder` of each provider."""
     return pytest.mark.parametrize(
         ("provider", "path"),
         [
@@ -92,35 +92,37 @@ def asked(api: Provider, case: dict[str, Any]) -> Request:
     return api.describe_request(case["job_id"]) if "job_id" in case else api.list_request(case["token"])
 
 
-def told(values: Job | JobDetail) -> dict[str, Any]:
-    """What the service told."""
-    return {name: value for name, value in values._asdict().items() if value is not None}
+def returned(values: Job | JobPage | JobDetail) -> dict[str, Any]:
+    """The values that the service returned, in the form of JSON."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values._asdict().items()}
+    return {name: value for name, value in plain.items() if value is not None and (name, value) != ("unreadable", [])}
 
 
 def expectation(path: Path) -> dict[str, Any]:
-    """What stands beside an answer."""
+    """The expectation for a response."""
     expected: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
     return expected
 
 
 def shown(error: BaseException) -> str:
-    """All that a log, a landing page or a debugger might show of an error."""
+    """Everything that a log, a landing page or a debugger might show of an error."""
     return "\n".join([str(error), repr(error), repr(error.args), repr(vars(error)), *traceback.format_exception(error)])
 
 
 def test_each_provider_has_its_folder_and_no_other_has_one():
-    """There is a folder of cases for each provider, with answers that are read and answers that are refused."""
-    assert {path.name for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(PROVIDERS)
+    """There is a folder of cases for each provider, with valid and malformed responses."""
+    folders = {path.name for path in HERE.iterdir() if path.is_dir()} - {"__pycache__", "signatures"}
+    assert folders == set(PROVIDERS)
     for provider in PROVIDERS:
         for folder in ("pages", "jobs"):
-            answers = list(HERE.glob(f"{provider}/{folder}/*.xml"))
-            assert {path.stem for path in answers} == {path.stem for path in HERE.glob(f"{provider}/{folder}/*.json")}
-            assert {"malformed" in expectation(path) for path in answers} == {True, False}
+            responses = list(HERE.glob(f"{provider}/{folder}/*.xml"))
+            assert {path.stem for path in responses} == {path.stem for path in HERE.glob(f"{provider}/{folder}/*.json")}
+            assert {"malformed" in expectation(path) for path in responses} == {True, False}
 
 
-@every_answer("pages")
+@every_response("pages")
 def test_a_page_is_what_its_case_says(provider, path):
-    """An answer of ListJobs gives exactly the jobs and the token that stand beside it, or exactly that error."""
+    """A response of ListJobs is read as exactly the expected page, or raises exactly the expected error."""
     expected = expectation(path)
     api = valid(provider, expected.pop("settings", None))
     if "malformed" in expected:
@@ -128,14 +130,16 @@ def test_a_page_is_what_its_case_says(provider, path):
             api.parse_jobs(path.read_bytes())
         assert str(caught.value) == expected["malformed"]
     else:
-        jobs, next_token = api.parse_jobs(path.read_bytes())[:2]
-        assert {"jobs": [told(job) for job in jobs], "next_token": next_token} == expected
-        assert all(has_its_types(job) for job in jobs)
+        page = api.parse_jobs(path.read_bytes())
+        values = {"next_token": None} | returned(page) | {"jobs": [returned(job) for job in page.jobs]}
+        assert values.pop("parser") in ("pattern", "xml")
+        assert values == expected
+        assert all(has_its_types(job) for job in page.jobs)
 
 
-@every_answer("jobs")
+@every_response("jobs")
 def test_a_job_is_what_its_case_says(provider, path):
-    """An answer of DescribeJob gives exactly what stands beside it, or exactly that error."""
+    """A response of DescribeJob is read as exactly the expected job, or raises exactly the expected error."""
     expected = expectation(path)
     if "malformed" in expected:
         with pytest.raises(MalformedResponse) as caught:
@@ -143,22 +147,22 @@ def test_a_job_is_what_its_case_says(provider, path):
         assert str(caught.value) == expected["malformed"]
     else:
         detail = valid(provider).parse_job(path.read_bytes())
-        assert told(detail) | {"job": told(detail.job)} == expected
+        assert returned(detail) | {"job": returned(detail.job)} == expected
         assert has_its_types(detail.job)
 
 
 def has_its_types(job: Job) -> bool:
-    """Whether a count is a whole number, a time a number, a word a string: nothing is passed on as the wire had it."""
+    """Whether each value has the type of its field: no number or time is left as a text."""
     words, times = {"id", "status", "operation", "description"}, {"created", "terminated"}
     return all(
         type(value) in ((str,) if name in words else (int, float) if name in times else (int,))
-        for name, value in told(job).items()
+        for name, value in returned(job).items()
     )
 
 
 @every_case("requests")
 def test_a_request_is_what_its_case_says(provider, case):
-    """Settings and a token, or a job's id, lead to exactly the URL of the case, unsigned."""
+    """The request for settings and a token, or a job's id, has exactly the expected URL and no signature."""
     api, problems = build(provider, case["settings"], case["region"])
     request = asked(api, case)
     assert not problems
@@ -169,7 +173,7 @@ def test_a_request_is_what_its_case_says(provider, case):
 
 @every_case("requests")
 def test_a_signed_request_is_what_its_case_says(provider, case):
-    """A signed request has exactly the headers of the case, and nothing else about it changed."""
+    """A signed request has exactly the expected headers, and is unchanged otherwise."""
     signed = case.get("signed")
     if signed is None:
         return
@@ -181,15 +185,15 @@ def test_a_signed_request_is_what_its_case_says(provider, case):
 
 
 @every_case("settings")
-def test_settings_that_are_wrong_are_told(provider, case):
-    """Settings that cannot be used give exactly the problems of the case, each with its path."""
+def test_invalid_settings_are_reported(provider, case):
+    """Invalid settings are reported with exactly the expected problems, each with its path."""
     _, problems = build(provider, case["settings"], "a-region")
     assert sorted(map(str, problems)) == case["problems"]
 
 
 @every_case("errors")
 def test_an_error_is_what_its_case_says(provider, case):
-    """An answer other than 200 means what its case says, names what helps and shows nothing that it echoes."""
+    """A response other than 200 becomes the expected error, with its remedy and without any secret that it echoes."""
     response = Response(case["status"], case["headers"], case["body"].encode())
     error = valid(provider).error(response, "ListJobs")
     assert {name: getattr(error, name) for name in case["error"]} == case["error"]
@@ -203,7 +207,7 @@ def test_an_error_is_what_its_case_says(provider, case):
 
 @every_provider
 def test_credentials_have_names(provider):
-    """Each part of the credentials has a key of its own, and variables of the environment to come from."""
+    """Each part of the credentials has a key of its own, and can come from environment variables."""
     names = PROVIDERS[provider].credential_names
     assert len({names.key_id, names.secret, names.token} - {""}) == 3
     assert names.environment
@@ -214,7 +218,7 @@ def test_credentials_have_names(provider):
 @settings(max_examples=100, deadline=None)
 @given(token=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_token_reaches_the_service_as_it_is(provider, token):
-    """A token stands in the query once, percent-encoded, whatever it holds; and another token is another query."""
+    """Any token is in the query once, percent-encoded."""
     api = valid(provider)
     query, first = api.list_request(token).query, api.list_request(None).query
     assert re.fullmatch(r"[A-Za-z0-9._~&=%-]*", query)
@@ -225,7 +229,7 @@ def test_any_token_reaches_the_service_as_it_is(provider, token):
 
 @every_provider
 def test_signing_twice_is_signing_once(provider):
-    """A request that was signed before is signed anew at a retry as if it had not been; time changes the signature."""
+    """A request that is signed again for a retry equals one that is signed once; only time changes the signature."""
     api = valid(provider)
     once = api.sign(api.list_request(None), KEYS, 1795325400.0)
     assert api.sign(once, KEYS, 1795325400.0) == once
@@ -235,7 +239,7 @@ def test_signing_twice_is_signing_once(provider):
 
 @every_provider
 def test_a_signed_request_does_not_show_its_keys(provider):
-    """Neither the secret nor the token stands in what a signed request shows of itself; the secret is not sent."""
+    """The representation of a signed request contains neither the secret nor the token; the secret is never sent."""
     request = valid(provider).sign(valid(provider).list_request(None), KEYS, 1795325400.0)
     assert "the-secret" not in repr(request) + str(request.headers) + request.url
     assert "the-session-token" not in repr(request) + request.url
@@ -245,8 +249,8 @@ def test_a_signed_request_does_not_show_its_keys(provider):
 @every_provider
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_no_answer_raises_anything_else(provider, data):
-    """An answer with a piece cut out, doubled or replaced is read or is a MalformedResponse."""
+def test_no_response_raises_anything_else(provider, data):
+    """A response with a piece removed, doubled or replaced is read, or raises MalformedResponse."""
     path = data.draw(st.sampled_from(sorted(HERE.glob(f"{provider}/*/*.xml"))))
     body = path.read_bytes()
     start, end = sorted((data.draw(st.integers(0, len(body))), data.draw(st.integers(0, len(body)))))
@@ -272,8 +276,8 @@ def test_no_answer_raises_anything_else(provider, data):
     status=st.integers(100, 599).filter(lambda status: status != 200),
     body=st.binary(max_size=40) | st.text(max_size=10).map("<Error><Code>{0}</Code></Error>".format).map(str.encode),
 )
-def test_no_answer_is_beyond_explanation(provider, data, status, body):
-    """Whatever comes back with a status other than 200 is an error with a known reason and a message of one line."""
+def test_every_error_response_becomes_an_error(provider, data, status, body):
+    """Any response with a status other than 200 becomes an error with a known reason and a message of one line."""
     names = sorted({name for case in read(provider, "errors") for name in case["headers"]} | {"date", "retry-after"})
     values = st.text(max_size=20) | st.sampled_from(["1", "Sun, 22 Nov 2026 05:30:00 GMT", "PEVycm9yLz4="])
     headers = data.draw(st.dictionaries(st.sampled_from(names), values))

@@ -1,1 +1,1 @@
-"""The signatures of the services: pure functions over what goes on the wire, one module a scheme."""
+"""The signatures of the services, one module for each scheme. Pure functions of the request: no I/O, no clock."""

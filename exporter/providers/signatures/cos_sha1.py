@@ -1,6 +1,6 @@
 """The signature of Tencent Cloud COS (`q-sign-algorithm=sha1`).
 
-Each stage is a function of its own, so that a wrong signature can be told to the stage that differs.
+Each stage is a function of its own, so that a wrong signature can be traced to the stage that differs.
 Source: https://cloud.tencent.com/document/product/436/7778
 """
 
@@ -21,29 +21,29 @@ TOKEN_HEADER: Final = "x-cos-security-token"  # noqa: S105 - a header's name
 
 
 def key_time(start: int, end: int) -> str:
-    """When a signature holds: from `start` to `end`, both Unix seconds and included."""
+    """When a signature is valid: from `start` to `end`, both Unix seconds and inclusive."""
     return f"{start};{end}"
 
 
 def parameters(query: str) -> list[tuple[str, str]]:
-    """Names and values of the query as sent, decoded; a parameter without a value has an empty one."""
+    """Names and values of the query as sent, decoded; a missing value is empty."""
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     return [(unquote(name), unquote(value)) for name, _, value in pairs]
 
 
 def canonical(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Names and values in the one form that is signed: encoded, names in lower case, sorted."""
+    """Names and values in the form that is signed: encoded, names in lower case, sorted."""
     return sorted((quote(name, safe="").lower(), quote(value, safe="")) for name, value in pairs)
 
 
 def http_string(method: str, path: str, query: str, headers: Mapping[str, str]) -> str:
-    """Stage 1: the request in one form. `path` and `query` are as sent; `headers` are those that are to be signed."""
+    """Stage 1: the request in canonical form. `path` and `query` are as sent; all `headers` are signed."""
     lines = ("&".join(f"{name}={value}" for name, value in canonical(p)) for p in (parameters(query), headers.items()))
     return "\n".join((method.lower(), unquote(path), *lines, ""))
 
 
 def string_to_sign(text: str, times: str) -> str:
-    """Stage 2: the digest of stage 1 with the time that it holds for, which `key_time` made."""
+    """Stage 2: the digest of stage 1 with `times`, the result of `key_time`."""
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     return f"{ALGORITHM}\n{times}\n{digest}\n"
 
@@ -64,7 +64,7 @@ def authorization(
     secret: Secret,
     times: str,
 ) -> str:
-    """The header Authorization for a request of which all parameters and these `headers` are signed."""
+    """The header Authorization for a request whose parameters and `headers` are all signed."""
     text = string_to_sign(http_string(method, path, query, headers), times)
     parts = {
         "q-sign-algorithm": ALGORITHM,

@@ -1,6 +1,6 @@
 """The V4 signature of Alibaba Cloud OSS (`OSS4-HMAC-SHA256`).
 
-Each stage is a function of its own, so that a wrong signature can be told to the stage that differs.
+Each stage is a function of its own, so that a wrong signature can be traced to the stage that differs.
 Source: https://www.alibabacloud.com/help/en/oss/developer-reference/recommend-to-use-signature-version-4
 """
 
@@ -24,7 +24,7 @@ DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 
 def canonical_query(query: str) -> str:
-    """The query as sent, sorted by its encoded keys; a parameter without a value is its key alone."""
+    """The query as sent, sorted by its encoded keys; a parameter without a value is only its key."""
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     return "&".join(f"{key}={value}" if value else key for key, _, value in sorted(pairs))
 
@@ -32,7 +32,7 @@ def canonical_query(query: str) -> str:
 def canonical_request(
     method: str, path: str, query: str, headers: Mapping[str, str], additional: Iterable[str] = ()
 ) -> str:
-    """Stage 1: the request in one form. `headers` have lower-case names; `additional` names more of them to sign."""
+    """Stage 1: the request in canonical form. `headers` have lower-case names; `additional` ones are also signed."""
     more = sorted(name.lower() for name in additional)
     signed = {
         name: value.strip()
@@ -45,7 +45,7 @@ def canonical_request(
 
 
 def scope(date: str, region: str) -> str:
-    """Where and when the signature holds. `date` as in the header x-oss-date, `region` without the prefix `oss-`."""
+    """Where and when the signature is valid. `date` as in the header x-oss-date, `region` without the prefix `oss-`."""
     return f"{date[:8]}/{region}/oss/aliyun_v4_request"
 
 
@@ -74,7 +74,7 @@ def authorization(
     secret: Secret,
     additional: Iterable[str] = (),
 ) -> str:
-    """The header Authorization for a request with these `headers` (lower-case names, x-oss-date among them)."""
+    """The header Authorization for a request with these `headers` (lower-case names, including x-oss-date)."""
     names = sorted(name.lower() for name in additional)
     date = headers[DATE_HEADER]
     canonical = canonical_request(method, path, query, headers, names)

@@ -1,6 +1,6 @@
 """Signature Version 4 of Amazon Web Services, for its service name `s3` (`AWS4-HMAC-SHA256`).
 
-Each stage is a function of its own, so that a wrong signature can be told to the stage that differs.
+Each stage is a function of its own, so that a wrong signature can be traced to the stage that differs.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
@@ -23,19 +23,19 @@ CONTENT_HEADER: Final = "x-amz-content-sha256"
 TOKEN_HEADER: Final = "x-amz-security-token"  # noqa: S105 - a header's name
 DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 EMPTY_PAYLOAD: Final = hashlib.sha256(b"").hexdigest()
-"""What x-amz-content-sha256 says of a request without a body."""
+"""The x-amz-content-sha256 of a request without a body."""
 
 
 def canonical_query(query: str) -> str:
-    """The query as sent, sorted by its encoded keys, then values; each key has its equals sign."""
+    """The query as sent, sorted by its encoded keys, then values; each key has an equals sign."""
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     return "&".join(f"{key}={value}" for key, _, value in sorted(pairs))
 
 
 def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], signed: Iterable[str]) -> str:
-    """Stage 1: the request in one form. `headers` have lower-case names, of which `signed` names those to sign.
+    """Stage 1: the request in canonical form. `headers` have lower-case names; those in `signed` are signed.
 
-    `path` stays as it is sent: other services than S3 have it encoded once more.
+    `path` is as sent: other services than S3 require it to be encoded once more.
     """
     names = sorted(signed)
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
@@ -44,7 +44,7 @@ def canonical_request(method: str, path: str, query: str, headers: Mapping[str, 
 
 
 def scope(date: str, region: str) -> str:
-    """Where and when the signature holds. `date` as in the header x-amz-date."""
+    """Where and when the signature is valid. `date` as in the header x-amz-date."""
     return f"{date[:8]}/{region}/{SERVICE}/{TERMINAL}"
 
 
@@ -74,7 +74,7 @@ def authorization(
 ) -> str:
     """The header Authorization for a request of which all these `headers` are signed.
 
-    Their names are in lower case; host and x-amz-date must be among them, and each x-amz-* that is sent.
+    Their names are in lower case; they must include host, x-amz-date and each other x-amz-* that is sent.
     """
     date = headers[DATE_HEADER]
     text = string_to_sign(canonical_request(method, path, query, headers, headers), date, region)
