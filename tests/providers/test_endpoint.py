@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "https://oss-{region}.aliyuncs.com"
 NO_URL = "must be a URL such as https://oss-cn-hangzhou.aliyuncs.com, without path, query or user"
-CLEAR_TEXT = "sends keys' signatures in clear text over http://; use https://, or set allow_http: true"
+CLEAR_TEXT = "would send signatures unencrypted over http://; use https://, or set allow_http: true"
 
 
 def read(mapping: dict[str, Any], **names: str) -> tuple[Endpoint, list[str]]:
@@ -156,9 +156,9 @@ def test_allow_http_is_a_boolean():
 def test_what_is_filled_in_is_named():
     """A name in braces that the provider does not fill in is told together with those that it does."""
     _, problems = read({"endpoint": "https://{uin}.{zone}.example"}, uin="1", region="r")
-    assert problems == ["accounts[0].endpoint: {zone} is not known here; known: {region}, {uin}"]
+    assert problems == ["accounts[0].endpoint: {zone} is not a known placeholder; known: {region}, {uin}"]
     _, problems = read({"endpoint": "https://{}.example"})
-    assert problems == ["accounts[0].endpoint: {} is not known here; known: {region}"]
+    assert problems == ["accounts[0].endpoint: {} is not a known placeholder; known: {region}"]
 
 
 def test_what_is_filled_in_cannot_leave_the_host():

@@ -19,9 +19,9 @@ CODES = {
 DATE = "Sun, 22 Nov 2026 05:30:00 GMT"
 
 
-def explain(status: int, text: str = "", headers: dict[str, str] | None = None, **more: Any) -> ServiceError:
+def to_error(status: int, text: str = "", headers: dict[str, str] | None = None, **more: Any) -> ServiceError:
     response = Response(status, headers or {}, text.encode())
-    return error_responses.explain(
+    return error_responses.to_error(
         response, operation="ListJobs", codes=CODES, request_id_header="x-request-id", **more
     )
 
@@ -44,34 +44,34 @@ def error_body(code: str, request_id: str = "", more: str = "") -> str:
         (408, "http_4xx", True, "check endpoint and region"),
         (418, "http_4xx", False, "check endpoint and region"),
         (429, "throttled", True, "requests_per_second"),
-        (500, "http_5xx", True, "fault of its own"),
-        (503, "http_5xx", True, "fault of its own"),
-        (599, "http_5xx", True, "fault of its own"),
+        (500, "http_5xx", True, "returned a server error"),
+        (503, "http_5xx", True, "returned a server error"),
+        (599, "http_5xx", True, "returned a server error"),
     ],
 )
 @pytest.mark.parametrize("body", ["", error_body("Unheard"), "<html>Sorry</html>", "\0"])
 def test_a_status_means_something_without_a_known_code(status, reason, transient, says, body):
-    """Where the code is unknown or missing, the status alone gives the reason, and whether to try again."""
-    error = explain(status, body)
+    """If the code is unknown or missing, the status alone determines the reason, and whether to retry."""
+    error = to_error(status, body)
     assert (error.reason, error.transient, error.status) == (reason, transient, status)
-    assert str(error).startswith(f"ListJobs was answered with {status}")
+    assert str(error).startswith(f"ListJobs returned {status}")
     assert says in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_a_known_code_comes_first(status):
-    """A documented code decides, whatever the status; the message has its advice, operation, status and request id."""
-    error = explain(status, error_body("AccessDenied", "r-1"))
+    """A documented code counts more than the status; the message has operation, status, advice and request id."""
+    error = to_error(status, error_body("AccessDenied", "r-1"))
     assert error.reason == "access_denied"
     assert str(error) == (
-        f"ListJobs was answered with {status} AccessDenied: grant the permission store:ListJobs (request id r-1)"
+        f"ListJobs returned {status} AccessDenied: grant the permission store:ListJobs (request id r-1)"
     )
 
 
 def test_throttling_is_transient_whatever_its_status():
-    """An error that means throttling may be tried again, though its status alone would not say so."""
-    assert explain(400, error_body("SlowDown")).transient
-    assert not explain(400, error_body("AccessDenied")).transient
+    """An error that means throttling is retried, even if its status alone would not allow it."""
+    assert to_error(400, error_body("SlowDown")).transient
+    assert not to_error(400, error_body("AccessDenied")).transient
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_throttling_is_transient_whatever_its_status():
     ],
 )
 def test_a_request_id_is_one_word(header, body, expected):
-    """The request id comes from the header, else from the body; what is no short word is left out."""
-    error = explain(500, body, header)
+    """The request id comes from the header, otherwise from the body; a text that is not a short word is left out."""
+    error = to_error(500, body, header)
     assert error.request_id == expected
     assert ("request id" in str(error)) == (expected is not None)
 
 
 @pytest.mark.parametrize("code", ["", " ", "two words", "é", "x" * 129, "a&#10;b", "a&#9;b"])
-def test_what_is_no_code_is_not_shown(code):
-    """A code that is empty, long, or more than one printable word is none."""
-    error = explain(403, error_body(code))
+def test_only_a_word_is_a_code(code):
+    """A code that is empty, long, or more than one printable word is not shown."""
+    error = to_error(403, error_body(code))
     assert error.code is None
-    assert str(error).startswith("ListJobs was answered with 403: ")
+    assert str(error).startswith("ListJobs returned 403: ")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_what_is_no_code_is_not_shown(code):
     ],
 )
 def test_retry_after_is_seconds_or_a_date(headers, expected):
-    """Retry-After is a number of seconds, or a date that counts from the answer's own; garbage is nothing."""
-    assert explain(503, headers=headers).retry_after == expected
+    """Retry-After is a number of seconds, or a date relative to the response's own; anything else is ignored."""
+    assert to_error(503, headers=headers).retry_after == expected
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_retry_after_is_seconds_or_a_date(headers, expected):
     [(None, None, None), (1.5, None, 1.5), (None, "3", 3.0), (1.5, "3", 3.0), (5.0, "3", 5.0), (0.0, None, 0.0)],
 )
 def test_the_longer_wait_counts(own, retry_after, expected):
-    """Of the provider's own header and Retry-After, the longer wait is taken."""
+    """Of the provider's own header and Retry-After, the longer delay counts."""
     headers = {} if retry_after is None else {"retry-after": retry_after}
-    assert explain(503, headers=headers, wait_seconds=own).retry_after == expected
+    assert to_error(503, headers=headers, wait_seconds=own).retry_after == expected
 
 
 @pytest.mark.parametrize(
@@ -147,24 +147,24 @@ def test_the_longer_wait_counts(own, retry_after, expected):
     [("1500", 1.5), ("0", 0.0), ("1e3", 1.0), (None, None), ("", None), ("x", None), ("-1", None), ("1e999", None)],
 )
 def test_waiting_times_have_a_unit(text, expected):
-    """A waiting time in milliseconds is seconds afterwards; what is no such number is None."""
+    """A delay in milliseconds is returned in seconds; a text that is no such number is None."""
     assert error_responses.seconds(text, unit=0.001) == expected
 
 
-def test_a_body_from_elsewhere_takes_the_place_of_the_own():
-    """Where the provider found the error's XML outside the body, only that is read."""
-    assert explain(403, error_body("SlowDown"), body=error_body("AccessDenied").encode()).code == "AccessDenied"
-    assert explain(403, error_body("SlowDown"), body=b"").code is None
+def test_a_body_from_elsewhere_replaces_the_own_one():
+    """If the provider found the error's XML outside the body, only that is read."""
+    assert to_error(403, error_body("SlowDown"), body=error_body("AccessDenied").encode()).code == "AccessDenied"
+    assert to_error(403, error_body("SlowDown"), body=b"").code is None
 
 
 def test_nothing_but_code_and_request_id_is_kept():
-    """Of a body that echoes key, token and string to sign, nothing is in the error, however it is looked at."""
+    """An error contains nothing of a body that echoes key, token and string to sign, in any representation."""
     echoes = ["THE-KEY-ID", "THE-TOKEN", "THE-STRING-TO-SIGN", "THE-MESSAGE", "THE-NESTED-CODE"]
     more = "".join(f"<E{number}>{text}</E{number}>" for number, text in enumerate(echoes[:3]))
     body = error_body(
         "Refused", "r-1", f"<Message>{echoes[3]}</Message><Nested><Code>{echoes[4]}</Code></Nested>{more}"
     )
-    error = explain(403, body, {"x-echo": "THE-HEADER", "x-request-id": "r-1"})
+    error = to_error(403, body, {"x-echo": "THE-HEADER", "x-request-id": "r-1"})
     shown = [str(error), repr(error), repr(error.args), repr(vars(error)), *traceback.format_exception(error)]
     assert all(text in body for text in echoes)
     assert not [text for text in [*echoes, "THE-HEADER"] if text in "\n".join(shown)]
@@ -181,9 +181,9 @@ def test_nothing_but_code_and_request_id_is_kept():
         st.text(max_size=15) | st.text("SunNov ,:+-0129GMT", max_size=30),
     ),
 )
-def test_explaining_never_raises(status, body, headers):
-    """Whatever the answer, there is an explanation in one printable line, with a reason that the metrics know."""
+def test_to_error_never_raises(status, body, headers):
+    """Any response becomes an error of one printable line, with a reason that the metrics know."""
     response = Response(status, headers, body)
-    error = error_responses.explain(response, operation="ListJobs", codes=CODES, request_id_header="x-request-id")
+    error = error_responses.to_error(response, operation="ListJobs", codes=CODES, request_id_header="x-request-id")
     assert error.reason in REASONS
     assert str(error).isprintable()

@@ -13,12 +13,12 @@ from exporter.providers.xml import parse
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-# What a page may say: any character that XML allows. Controls are written as references, the rest in several ways.
+# Any character that XML allows. Controls are written as references, the rest in several ways.
 letters = st.characters(codec="utf-8", exclude_characters="￾￿", exclude_categories=["Cc", "Cs"])
 texts = st.text("a1 <>&\"']=/é世😀\t\n\r", max_size=8) | st.text(letters, max_size=3)
 spaces = st.sampled_from(["", " ", "\n  ", "\t"])
 between = st.sampled_from(["<!-- a -->", "<!--<Status>Failed</Status>-->", "<?b c?>", "<?xml-stylesheet d?>"])
-"""What stands in a document without being part of it."""
+"""Parts of a document without a meaning."""
 
 styles = st.sampled_from(["escaped", "decimal", "hexadecimal", "cdata"])
 leaves = st.tuples(
@@ -40,11 +40,11 @@ forms = st.sampled_from(
         ("utf-16-be", '<?xml version="1.0" encoding="utf-16be"?>'),
     ]
 )
-"""Encodings that can write every character, with the declarations that go with them."""
+"""Encodings that can write every character, with their declarations."""
 
 
 def written(text: str, style: str) -> str:
-    """`text` as a document may hold it."""
+    """`text` in one of the forms that a document may have."""
     if style == "cdata" and "]]>" not in text and "\r" not in text:
         return f"<![CDATA[{text}]]>"
     if style in ("decimal", "hexadecimal"):
@@ -55,7 +55,7 @@ def written(text: str, style: str) -> str:
 
 
 def plain(page: list[list[tuple[str, list[tuple[str, str]]]]], space: str) -> str:
-    """`page` as the services write it: no declaration, no comment, no CDATA."""
+    """`page` as the services write it: no declaration, no comment, no CDATA section."""
     jobs = (
         "".join(f"<{name}>{''.join(written(text, 'escaped') for text, _ in pieces)}</{name}>" for name, pieces in job)
         for job in page
@@ -81,14 +81,14 @@ def documents(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 def seen(element: Element) -> tuple[object, ...]:
-    """All that a reader sees of an element."""
+    """Everything that a reader sees of an element."""
     return element.tag, element.text or "", element.attrib, element.tail, [seen(child) for child in element]
 
 
 @settings(max_examples=250, deadline=None)
 @given(documents())
 def test_the_form_of_a_document_does_not_matter(forms_of_a_page):
-    """A page gives the same tree in any encoding, with any comments, CDATA and references, inspected or not."""
+    """A page is the same tree in any encoding, with any comments, CDATA sections and references, inspected or not."""
     simple, other = forms_of_a_page[0].encode(), forms_of_a_page[1]
     assert xml._is_harmless(simple)
     trees = [seen(parse(simple)), seen(parse(other))]
@@ -103,7 +103,7 @@ def test_the_form_of_a_document_does_not_matter(forms_of_a_page):
     [("latin-1", "ISO-8859-1"), ("ascii", "us-ascii"), ("cp1252", "windows-1252"), ("koi8-r", "KOI8-R")],
 )
 def test_other_encodings_are_read(encoding, name):
-    """A document in an encoding of one byte a letter is read where it says so."""
+    """A document in a single-byte encoding is read if it declares it."""
     text = {"latin-1": "é", "ascii": "e", "cp1252": "€", "koi8-r": "Ж"}[encoding]
     root = parse(f'<?xml version="1.0" encoding="{name}"?><a>{text}</a>'.encode(encoding))
     assert root.text == text
@@ -130,26 +130,26 @@ def test_other_encodings_are_read(encoding, name):
     ],
 )
 def test_what_the_bytes_prove(body, harmless):
-    """Only UTF-8 without `<!` and without a long namespace is read without an inspection."""
+    """Only UTF-8 without `<!` and without a long namespace is parsed without inspection."""
     assert xml._is_harmless(body) is harmless
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n\t\r\n "])
-def test_an_empty_body_is_told_from_a_broken_one(body):
-    """Nothing, or only blanks, is refused with words of its own."""
+def test_an_empty_body_has_its_own_message(body):
+    """An empty or blank body is refused with a message of its own."""
     with pytest.raises(MalformedResponse, match="has an empty body"):
         parse(body)
 
 
 def test_names_come_with_and_without_their_namespace():
-    """An element's local name and namespace are told apart; without a namespace the latter is empty."""
+    """An element's name is split into local name and namespace; the latter may be empty."""
     plain, spaced = parse(b"<Result/>"), parse(b'<Result xmlns="http://a.example/b/"/>')
     assert [xml.local_name(root) for root in (plain, spaced)] == ["Result", "Result"]
     assert [xml.namespace(root) for root in (plain, spaced)] == ["", "{http://a.example/b/}"]
 
 
 @pytest.mark.parametrize("body", [b"<a></b>", b"<!-- --><a></b>"])
-def test_the_place_of_a_fault_is_told(body):
-    """What is not well-formed is refused with line and column, on both roads, and without any of its text."""
-    with pytest.raises(MalformedResponse, match=r"^the answer is not well-formed XML \(line 1, column \d+\)$"):
+def test_the_place_of_an_error_is_reported(body):
+    """A malformed document is refused with line and column, inspected or not, and without any of its text."""
+    with pytest.raises(MalformedResponse, match=r"^the response is not well-formed XML \(line 1, column \d+\)$"):
         parse(body)
