@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collector.paginator import Ahead, Pages, list_jobs
+from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import PaginationError
 from exporter.core.secrets import Credentials, Secret
 from exporter.core.target import JobPolicy
