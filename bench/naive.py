@@ -100,6 +100,7 @@ def _listing(api: Oss, client: httpx.Client) -> Snapshot:
         jobs=tuple(jobs),
         counts=dict.fromkeys(STATUSES, 0) | counts,
         dropped=dict.fromkeys(DROP_REASONS, 0),
+        unreadable=0,
         last_success=time.time(),
     )
 
