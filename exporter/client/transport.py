@@ -29,6 +29,9 @@ MAX_IDLE_CONNECTIONS: Final = 100
 Those in use have no limit: a target has at most a few requests in flight, and none may wait for another target's.
 """
 
+PREPARE_SECONDS: Final = 2.0
+"""How long the start waits for TLS files, which may be on a mount that hangs."""
+
 KEEPALIVE_SECONDS: Final = 75.0
 """How long an idle connection is kept: longer than the usual scrape interval of 60 seconds."""
 
@@ -58,11 +61,13 @@ class Transport:
     async def prepare(self, hosts: Iterable[tuple[str, ConnectionSettings]]) -> None:
         """Make what the first request to each of `hosts` needs, so that it takes no longer than later ones.
 
-        What cannot be made, such as a TLS context of a broken file, is left to that request, which reports it.
+        What cannot be made within PREPARE_SECONDS, or at all, such as a TLS context of a broken file, is left to that
+        request, which reports it.
         """
-        for host, connection in hosts:
-            with contextlib.suppress(TransportError):
-                await self._client(connection, is_loopback(host))
+        clients = [self._client(connection, is_loopback(host)) for host, connection in hosts]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PREPARE_SECONDS):
+                await asyncio.gather(*clients, return_exceptions=True)
 
     async def send(
         self,

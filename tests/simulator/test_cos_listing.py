@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given, settings
@@ -24,9 +24,7 @@ from tests.rig import keys, rig, target_at
 from tests.serving import serve
 
 if TYPE_CHECKING:
-    from exporter.core.http import Request
-    from exporter.core.interfaces import Onlooker
-    from exporter.core.jobs import JobPage
+    from exporter.client.session import Session
 
 NOW = 1_795_325_400.0
 DOCUMENTED = Style()
@@ -38,20 +36,33 @@ def store_of(count, style=DOCUMENTED):
     return Store(World.fixed(jobs), wire=WIRES["cos"], style=style, clock=lambda: NOW)
 
 
-def listed(store: Store, page_size: int, *, max_pages: int = 1000) -> Pages:
-    """What a listing reads from the store; no socket is between them."""
-    api = Cos(Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com"), Store.appid, page_size)
-    service, pages = Service([store]), Pages()
+class Direct:
+    """A session that passes requests to the store without a socket."""
 
-    async def read(request: Request, onlooker: Onlooker) -> JobPage:  # noqa: ARG001 - nothing streams here
-        signed = api.sign(request, KEYS, NOW)
+    def __init__(self, store: Store, page_size: int) -> None:
+        endpoint = Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com")
+        self.provider = Cos(endpoint, Store.appid, page_size)
+        self.service = Service([store])
+
+    @property
+    def target(self):
+        return self
+
+    async def get(self, request, parse, on_progress):
+        del on_progress
+        signed = self.provider.sign(request, KEYS, NOW)
         headers = {**signed.headers, "host": signed.host}
-        answer, _ = service.answer(Head(signed.method, signed.path, signed.query, headers))
+        answer, _ = self.service.answer(Head(signed.method, signed.path, signed.query, headers))
         assert answer.status == 200, answer.body
-        return api.parse_jobs(answer.body)
+        return parse(answer.body)
 
-    asyncio.run(list_jobs(api, read, pages, max_pages=max_pages, ahead=Ahead()))
-    return pages
+
+def listed(store: Store, page_size: int, *, max_pages: int = 1000) -> Progress:
+    """What a listing reads from the store."""
+    progress = Progress()
+    session = cast("Session", Direct(store, page_size))
+    asyncio.run(Paginator(session, progress, max_pages=max_pages).run())
+    return progress
 
 
 sizes = st.tuples(st.integers(0, 30), st.integers(1, 31)) | st.tuples(st.integers(0, 6), st.integers(1, 5)).map(
@@ -80,7 +91,7 @@ def test_a_service_that_never_ends_is_left(fault, count):
     store = store_of(count)
     store.faults.add(Fault(fault))
     pages = listed(store, 3)
-    assert pages.count <= 4
+    assert pages.pages <= 4
     assert list(pages.jobs.values()) == store.world.listed[: len(pages.jobs)]
 
 
@@ -88,7 +99,7 @@ def test_more_pages_than_allowed_are_an_error():
     """A listing of more full pages than allowed fails, as with every service."""
     with pytest.raises(PaginationError):
         listed(store_of(7), 2, max_pages=3)
-    assert listed(store_of(7), 2, max_pages=4).count == 4
+    assert listed(store_of(7), 2, max_pages=4).pages == 4
 
 
 @pytest.mark.anyio
