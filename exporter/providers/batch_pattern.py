@@ -34,9 +34,10 @@ _NUMBER: Final = "[0-9]{0,18}+"
 """Digits of at most 64 bits, or nothing."""
 _TIME: Final = "[ -%'-;=?-~]*+"
 """Printable ASCII characters without markup."""
-_WORD: Final = rf"(?!\.\.?<)[!-%'-;=?-~]{{1,{MAX_WORD_CHARACTERS}}}+"
+_WORD: Final = f"[!-%'-;=?-~]{{0,{MAX_TOKEN_CHARACTERS}}}+"
 """The same without blanks."""
-_TOKEN: Final = f"[!-%'-;=?-~]{{0,{MAX_TOKEN_CHARACTERS}}}+"
+_ID: Final = rf"(?!\.\.?<)[!-%'-;=?-~]{{1,{MAX_WORD_CHARACTERS}}}+"
+"""The same, and never empty or a path."""
 _DESCRIPTION: Final = "[^<]*+"
 """Any characters; `_checked` has the rest of the rules."""
 _UNKNOWN: Final = r"[\t\n -%'-;=?-~]*+"
@@ -47,7 +48,7 @@ _Tree: TypeAlias = "Mapping[str, str | _Tree]"
 _JOB: Final[_Tree] = {
     "CreationTime": _TIME,
     "Description": _DESCRIPTION,
-    "JobId": _WORD,
+    "JobId": _ID,
     "Operation": _WORD,
     "Priority": _NUMBER,
     "ProgressSummary": {
@@ -57,7 +58,7 @@ _JOB: Final[_Tree] = {
         "Timers": {"ElapsedTimeInActiveSeconds": _NUMBER},
         "TotalNumberOfTasks": _NUMBER,
     },
-    "Status": _WORD,
+    "Status": _ID,
     "TerminationDate": _TIME,
 }
 """What a job contains, in the documented order, which is alphabetical."""
@@ -74,7 +75,7 @@ class PagePattern:
 
     def __init__(self, item: str) -> None:
         self.item = item
-        token = _any_order({"NextToken": _TOKEN}, itertools.count(1), others=("Jobs", item))
+        token = _any_order({"NextToken": _WORD}, itertools.count(1), others=("Jobs", item))
         self._head = re.compile(
             rf'(?:<\?xml version="1\.0"(?: encoding="(?i:UTF-8)")? ?\?>)?{_SPACE}'
             rf'<ListJobsResult(?: xmlns="(?!http://www\.w3\.org/)[A-Za-z0-9:/._-]{{1,100}}+")?>{_SPACE}'
@@ -152,7 +153,7 @@ def _job(groups: Sequence[str | None]) -> Job:
     values = (
         job_id,
         status,
-        operation,
+        operation or None,
         _checked(description) if description else None,
         int(priority) if priority else None,
         parse_time(created) if created else None,

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 from exporter.core.errors import REASONS, MalformedResponse, ServiceError
 from exporter.core.http import Response
-from exporter.core.jobs import Job, JobDetail, JobPage
 from exporter.core.secrets import Credentials, Secret
 from exporter.core.section import Section
 from exporter.providers import PROVIDERS
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from exporter.core.errors import Problem
     from exporter.core.http import Request
     from exporter.core.interfaces import Provider
+    from exporter.core.jobs import Job, JobDetail, JobPage
 
 HERE = Path(__file__).parent
 KEYS = Credentials("the-key-id", Secret("the-secret"), Secret("the-session-token"))

@@ -16,7 +16,7 @@ from exporter.core.errors import MalformedResponse
 from exporter.providers.xml import MAX_MARKS, MAX_NAMESPACE_CHARACTERS, parse
 
 MAX_GROWTH_MIB = 300
-"""What the worst of the documents may cost."""
+"""Limit for the worst of the documents."""
 
 LAUGHS = (
     '<!DOCTYPE a [<!ENTITY a "ha">'
@@ -55,9 +55,9 @@ DOCTYPES: dict[str, str | bytes] = {
 
 @pytest.mark.parametrize("name", DOCTYPES)
 def test_a_document_type_is_refused(name):
-    """A document type is refused wherever it stands and however it is encoded; nothing in it is looked at."""
+    """A document type is refused at any place and in any encoding; its content is not read."""
     body = DOCTYPES[name]
-    with pytest.raises(MalformedResponse, match=r"^the answer declares a document type, which is refused$"):
+    with pytest.raises(MalformedResponse, match=r"^the response declares a document type, which is not allowed$"):
         parse(body if isinstance(body, bytes) else body.encode())
 
 
@@ -96,15 +96,15 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_not_well_formed_is_refused(name):
-    """What is not XML, or in no encoding that is understood, is refused, and its text is not in the message."""
-    with pytest.raises(MalformedResponse, match=r"^the answer is not well-formed XML( \(line \d+, column \d+\))?$"):
+def test_malformed_documents_are_refused(name):
+    """A document that is not XML, or in an unknown encoding, is refused, and its text is not in the message."""
+    with pytest.raises(MalformedResponse, match=r"^the response is not well-formed XML( \(line \d+, column \d+\))?$"):
         parse(BROKEN[name])
 
 
 @pytest.mark.parametrize("start", ["", "<!-- a -->", '<?xml version="1.0" encoding="utf-8"?>'])
 def test_a_document_that_ends_early_is_refused(start):
-    """A document that was cut off anywhere is refused."""
+    """A document that is cut off at any place is refused."""
     body = f"{start}<Result><Jobs><Job><JobId>é&amp;&#233;</JobId></Job></Jobs></Result>".encode()
     parse(body)
     for length in range(len(body)):
@@ -115,7 +115,7 @@ def test_a_document_that_ends_early_is_refused(start):
 @pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")  # from the codec unicode_escape
 @pytest.mark.parametrize("codec", sorted(set(encodings.aliases.aliases.values())))
 def test_no_encoding_hides_a_document_type(codec):
-    """Whatever Python codec a document declares, and is written in: a document type in it is refused."""
+    """A document type is refused whatever Python codec the document declares or is written in."""
     declaration = f'<?xml version="1.0" encoding="{codec}"?>'
     bodies = [(declaration + LAUGHS).encode()]
     with contextlib.suppress(LookupError, UnicodeError):  # from bytes to bytes, or not for these letters
@@ -135,7 +135,7 @@ pieces = st.sampled_from(
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=60) | st.lists(pieces, max_size=12).map(b"".join))
 def test_no_bytes_raise_anything_else(body):
-    """Whatever the bytes, they are a document or a MalformedResponse."""
+    """Any bytes are parsed, or raise MalformedResponse."""
     try:
         root = parse(body)
     except MalformedResponse:
@@ -157,8 +157,8 @@ def filled(start: bytes, end: bytes, filling: bytes = b"x") -> bytes:
 
 
 SPACE = b"u" * (MAX_NAMESPACE_CHARACTERS - 1)
-MARKUP = "the answer holds more markup than any page of jobs"
-LONG_SPACE = "the answer has a namespace of over 100 characters"
+MARKUP = "the response contains more markup than any page of jobs"
+LONG_SPACE = "the response has a namespace of over 100 characters"
 COSTLY = {
     "a million deep": (lambda: repeated(b"<a>", 10**6) + b"</a>" * 10**6, MARKUP),
     "deepest": (lambda: b"<a>" * (MAX_MARKS // 2) + b"</a>" * (MAX_MARKS // 2), ""),
@@ -190,7 +190,7 @@ COSTLY = {
     "long attribute": (lambda: filled(b'<a b="', b'"/>'), ""),
     "long, never closed": (lambda: filled(b"<!-- ", b""), "not well-formed"),
 }
-"""Documents within the limit of a page's bytes, and a part of what is said of them; "": they are read."""
+"""Documents within the size limit of a page, each with a part of the expected error; "": it is parsed."""
 
 CHILD = """
 import json, re, sys
@@ -198,7 +198,7 @@ from pathlib import Path
 from exporter.core.errors import MalformedResponse
 from exporter.providers.xml import parse
 
-def mib(name):  # of this process alone, where getrusage() would begin with what the parent had
+def mib(name):  # of this process alone, as getrusage() would begin with the memory of the parent
     return int(re.search(rf"{name}:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 body = sys.stdin.buffer.read()
@@ -211,10 +211,10 @@ print(json.dumps([said, mib("VmHWM") - before]))
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read as Linux tells it")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("name", COSTLY)
 def test_no_document_costs_much(name):
-    """A document within the limit of a page's bytes ends no process, takes bounded memory and at most seconds."""
+    """A document within the size limit of a page is parsed or refused within seconds and with bounded memory."""
     make, expected = COSTLY[name]
     body = make()
     assert len(body) <= MAX_PAGE_BYTES
