@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.simulator import make_jobs
 from exporter.simulator.oss_xml import page
@@ -29,6 +30,13 @@ _FAR: Final = 10_000_000
 """Between the numbers of two variants: more than any listing has jobs."""
 _TASKS: Final = 10**9
 """Of a running job: more than it ever does."""
+
+_JOB: Final = re.compile(rb"(<JobListDescriptor>\n)(.*?)( +</JobListDescriptor>)", re.DOTALL)
+_ELEMENT: Final = re.compile(rb"^ {9}<.*?\n(?= {9}<[A-Z]|\Z)", re.DOTALL | re.MULTILINE)
+_UNKNOWN: Final = (
+    b"         <ConfirmationRequired>false</ConfirmationRequired>\n",
+    b"         <RoleArn>acs:ram::1234567890123456:role/batch</RoleArn>\n",
+)
 
 
 class Place(NamedTuple):
@@ -58,14 +66,23 @@ def pages(
     churn: bool = False,
     token_first: bool = True,
     size: int = PAGE_SIZE,
+    order: Literal["documented", "other"] = "documented",
 ) -> Iterator[bytes]:
-    """The pages of `jobs(…)`, of `size` jobs; tokens are read by `place`, and stand ahead of the jobs or behind."""
+    """The pages of `jobs(…)`, of `size` jobs; tokens are read by `place`, and are before the jobs or behind them.
+
+    `order`: of the elements of a job; in the other one, there are also leaves that are not documented.
+    """
     listed = jobs(count, variant, target=target, churn=churn)
     style = Style(token_first=token_first)
     starts = range(0, max(count, 1), size)
     for number, start in enumerate(starts, 1):
         token = f"{variant}-{target}-{number}" if number < len(starts) else None
-        yield page(listed[start : start + size], token, style)
+        body = page(listed[start : start + size], token, style)
+        yield body if order == "documented" else _JOB.sub(_reordered, body)
+
+
+def _reordered(job: re.Match[bytes]) -> bytes:
+    return b"".join([job[1], *_ELEMENT.findall(job[2])[::-1], *_UNKNOWN, job[3]])
 
 
 def place(token: str) -> Place:

@@ -12,22 +12,15 @@ FORMATS: Final = (("JobListDescriptor", ""), ("member", ""), ("member", NAMESPAC
 """Tag of a job and default namespace of OSS, COS and S3."""
 
 NUMBERS: Final = ("0", "7", "007", "100", str(10**18 - 1), "")
-TIMES: Final = ("0", "1576753540", "1576753540.25", "2019-12-19T11:05:40Z", "2019-12-19T11:05:40.048Z", "", " ")
-TIMES += ("2019-12-19 19:05:40+08:00", "2019-12-19T19:05:40+0800", "2019-12-19T11:05:40", "19 Dec 2019 11:05:40 GMT")
+TIMES: Final = (
+    *("", " ", "0", "1576753540", "1576753540.25", "2019-12-19T11:05:40Z", "2019-12-19T11:05:40.048Z"),
+    *("2019-12-19 19:05:40+08:00", "2019-12-19T19:05:40+0800", "2019-12-19T11:05:40", "19 Dec 2019 11:05:40 GMT"),
+)
 WORDS: Final = ("Active", "a", "021140d8-67ca", "S3PutObjectCopy", "YzA2ZTI4OWU=", "x" * 256)
 TEXTS: Final = (
-    "",
-    "job",
-    " a  b ",
-    "a\tb\nc",
-    "世界 😀 é",
-    "a &lt; b &amp;&amp; c &gt; d",
-    "]]&gt;",
-    "]] >",
-    "a > b",
-    "'\"",
+    *("", "job", " a  b ", "a\tb\nc", "世界 😀 é", "a &lt; b &amp;&amp; c &gt; d", "]]&gt;", "]] >", "a > b", "'\""),
+    *("&#65;&#x4E16;&#13;&#10;&#x1F600;", "&apos;&quot;", "\x7f\x85\xa0\u2028\ufffd"),
 )
-TEXTS += ("&#65;&#x4E16;&#13;&#10;&#x1F600;", "&apos;&quot;", "\x7f\x85\xa0\u2028\ufffd")
 LEAVES: Final = {
     "CreationTime": TIMES,
     "Description": TEXTS,
