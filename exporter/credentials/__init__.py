@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.credentials import alibaba, sdk, tencent
-from exporter.credentials.chain import Default
+from exporter.credentials import cos, oss, sdk
+from exporter.credentials.default_chain import Default
 from exporter.credentials.environment import Environment
+from exporter.credentials.refreshing import Temporary
 from exporter.credentials.static import FILE, Static
-from exporter.credentials.temporary import Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.core.interfaces import CredentialNames, CredentialSource
     from exporter.core.section import Section
-    from exporter.credentials.temporary import Issuer
+    from exporter.credentials.refreshing import Issuer
 
 SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
-    "oss": {"oidc": alibaba.Oidc, "metadata": alibaba.Metadata, "sdk": lambda _: sdk.Sdk(sdk.Alibaba())},
-    "cos": {"oidc": tencent.Oidc, "metadata": lambda _: tencent.Metadata(), "sdk": lambda _: sdk.Sdk(sdk.Tencent())},
+    "oss": {"oidc": oss.Oidc, "metadata": oss.Metadata, "sdk": lambda _: sdk.Sdk(sdk.Alibaba())},
+    "cos": {"oidc": cos.Oidc, "metadata": lambda _: cos.Metadata(), "sdk": lambda _: sdk.Sdk(sdk.Tencent())},
     "s3": {"sdk": lambda _: sdk.Sdk(sdk.Aws())},
 }
 """Who issues keys, by provider and by the source's word in the configuration; each is made with the environment.

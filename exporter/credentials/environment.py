@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import characters
-from exporter.credentials.chain import NotConfigured
+from exporter.credentials import header_values
+from exporter.credentials.default_chain import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Environment:
                     f"{given}: set in the environment, but {' and '.join(missing)} not", reason="config"
                 )
             for name, value in zip(family, values, strict=True):
-                if value and (wrong := characters.wrong(value)):
+                if value and (wrong := header_values.wrong(value)):
                     raise CredentialsError(f"{name} in the environment {wrong}", reason="config")
             return Credentials(key_id, Secret(secret), Secret(token) if token else None)
         wanted = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._families)

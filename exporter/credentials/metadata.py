@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError, TransportError
 from exporter.core.http import Request
-from exporter.credentials import issued
-from exporter.credentials.chain import NotConfigured
+from exporter.credentials import issuer_response
+from exporter.credentials.default_chain import NotConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from exporter.core.http import Response
     from exporter.core.interfaces import Fetch
-    from exporter.credentials.issued import Issued, Names
+    from exporter.credentials.issuer_response import Issued, Names
 
 SECONDS: Final = 2.0
 """For one answer; it comes from beside this machine, and where it does not there is no such service."""
@@ -36,7 +36,7 @@ async def ask(
     scheme, _, host = endpoint.partition("://")
     request = Request("Metadata", scheme, host, path, method=method, headers=headers or {})
     try:
-        return await fetch(request, max_bytes=issued.MAX_BYTES, seconds=SECONDS, direct=True)
+        return await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=SECONDS, direct=True)
     except TransportError as error:
         if error.reason not in ("connect", "timeout"):
             raise
@@ -55,7 +55,7 @@ async def role_keys(
         if response.status == HTTPStatus.NOT_FOUND:
             raise NotConfigured("no role is attached to this machine", reason="config")
         if response.status != HTTPStatus.OK:
-            raise issued.refusal(WHO, response.status, "it does not tell the role of this machine")
+            raise issuer_response.refusal(WHO, response.status, "it does not tell the role of this machine")
         role = response.body.decode("latin-1").strip()
     if not _ROLE.fullmatch(role):
         raise CredentialsError("what should be the name of the role of this machine is none", reason="malformed")
@@ -63,13 +63,13 @@ async def role_keys(
     if response.status == HTTPStatus.NOT_FOUND:
         raise CredentialsError(f"the role {role} is not attached to this machine", reason="config")
     if response.status != HTTPStatus.OK:
-        raise issued.refusal(WHO, response.status, f"it gives no keys of the role {role}")
+        raise issuer_response.refusal(WHO, response.status, f"it gives no keys of the role {role}")
     return successful(response, names, who=WHO, now=now)
 
 
 def successful(response: Response, names: Names, *, who: str, now: float) -> Issued:
     """The keys in an answer that tells its outcome as `Code`. Raises CredentialsError."""
-    found = issued.document(response, who)
+    found = issuer_response.document(response, who)
     if found.get("Code") != "Success":
-        raise issued.refusal(who, response.status, "its Code is not Success", code=found.get("Code"))
-    return issued.keys(found, names, response, who=who, now=now)
+        raise issuer_response.refusal(who, response.status, "its Code is not Success", code=found.get("Code"))
+    return issuer_response.keys(found, names, response, who=who, now=now)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import characters
-from exporter.credentials.chain import NotConfigured
-from exporter.credentials.issued import Issued
+from exporter.credentials import header_values
+from exporter.credentials.default_chain import NotConfigured
+from exporter.credentials.issuer_response import Issued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ def _failure(who: str, error: BaseException) -> CredentialsError:
 
 def _checked(found: Credentials, who: str, now: float) -> Issued:
     for key in (found.key_id, found.secret.reveal(), *([found.token.reveal()] if found.token else [])):
-        if wrong := characters.wrong(key):
+        if wrong := header_values.wrong(key):
             raise CredentialsError(f"{who} gave a key that {wrong}", reason="malformed")
     if found.expires is None:
         return Issued(found, None)

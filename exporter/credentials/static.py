@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import characters, files
+from exporter.credentials import header_values, key_files
 
 if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialNames, Fetch
@@ -38,7 +38,7 @@ class Static:
     async def get(self, _fetch: Fetch) -> Credentials:
         """The keys, as they stand in the files now. Raises CredentialsError."""
         key_id, secret, *token = [
-            Secret(await asyncio.to_thread(files.contents, part)) if isinstance(part, Path) else part
+            Secret(await asyncio.to_thread(key_files.contents, part)) if isinstance(part, Path) else part
             for part in self._parts
         ]
         return Credentials(key_id.reveal(), secret, token[0] if token else None)
@@ -54,7 +54,7 @@ def _part(section: Section, key: str, *, required: bool = True) -> Secret | Path
     elif section.has(twin):
         return Path(file)
     elif section.has(key):
-        if literal and (wrong := characters.wrong(literal)):
+        if literal and (wrong := header_values.wrong(literal)):
             section.problem(key, wrong)
         return Secret(literal)
     elif required:

@@ -9,8 +9,8 @@ from exporter import credentials
 from exporter.client.transport import Transport
 from exporter.core.interfaces import CredentialNames
 from exporter.core.section import Section
-from exporter.credentials.temporary import Temporary
-from tests.credentials.clouds import TOKEN
+from exporter.credentials.refreshing import Temporary
+from tests.credentials.issuers import TOKEN
 from tests.serving import serve
 
 if TYPE_CHECKING:

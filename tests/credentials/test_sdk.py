@@ -1,357 +1,136 @@
-"""The vendors' packages themselves, each in a process of its own: they read the environment when they are imported."""
-
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
+import asyncio
+import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from xml.sax.saxutils import escape
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from exporter.credentials import characters
-from tests.credentials.clouds import TOKEN, AlibabaSts, Cvm, Ecs, iso
+from exporter.core.errors import CredentialsError
+from exporter.core.secrets import Credentials, Secret
+from exporter.credentials import sdk
+from tests.credentials.conftest import offline
 
-OURS = re.compile(r"(AWS|ALIBABA_CLOUD|TENCENTCLOUD|TKE)_.*|.*_proxy", re.IGNORECASE)
-NO_ECS = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
-NO_EC2 = {"AWS_EC2_METADATA_DISABLED": "true"}
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def asking(tmp_path):
-    """Starts the program that asks; each call of what it gives is one answer. Nothing of it may stand in its log."""
+class Slow:
+    """A package that gives keys when it is let go."""
 
-    @contextmanager
-    def start(provider, environment):
-        whole = {name: value for name, value in os.environ.items() if not OURS.fullmatch(name)}
-        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        whole |= {"HOME": str(tmp_path), "PYTHONPATH": paths, **environment}
-        log = tmp_path / "log"
-        with (
-            log.open("w") as stderr,
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.credentials.asking", provider],
-                env=whole,
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            ) as program,
-        ):
-            assert program.stdin
-            assert program.stdout
-            put, take = program.stdin, program.stdout
+    extra = "slow"
+    module = "json"
 
-            def ask():
-                put.write("\n")
-                put.flush()
-                line = take.readline()
-                assert line, log.read_text()
-                return json.loads(line)
+    def __init__(self):
+        self.go = threading.Event()
+        self.threads = []
 
-            yield ask
-            put.close()
-        told = log.read_text()
-        assert [secret for secret in ("hunter2", "secret-", "token-", TOKEN) if secret in told] == []
-        assert "Traceback" not in told
+    def keys(self):
+        self.threads.append(threading.current_thread())
+        self.go.wait(10)
+        return Credentials("i", Secret("s"))
 
-    return start
+
+class Raising(Slow):
+    """A package that raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def keys(self):
+        raise self.error
+
+
+class Refused(Exception):
+    """As Tencent's package raises."""
+
+    def __init__(self, code):
+        self.code = code
+        super().__init__("hunter2")
+
+    def get_code(self):
+        return self.code
 
 
 @pytest.fixture
-def ask(asking):
-    """One answer of the program."""
-
-    def once(provider, environment):
-        with asking(provider, environment) as ask:
-            return ask()
-
-    return once
+def slow():
+    """Let go at the end."""
+    package = Slow()
+    yield package
+    package.go.set()
 
 
-@pytest.fixture
-def beyond(street):
-    """Lets a cloud answer for every host that is asked for over plain HTTP; gives the environment for it."""
-    made, url = street
-
-    def live(cloud):
-        async def proxy(scope, receive, send):
-            path = re.sub("^https?://[^/]*", "", scope["path"])
-            await cloud({**scope, "path": path, "raw_path": path.encode()}, receive, send)
-
-        made.cloud = proxy
-        return {"HTTP_PROXY": url, "http_proxy": url}
-
-    return live
+async def failure(issuer):
+    with pytest.raises(CredentialsError) as caught:
+        await issuer.issue(offline, time.time())
+    return str(caught.value), caught.value.reason
 
 
-@pytest.fixture
-def live(street):
-    """Lets a function answer; gives the base URL."""
-    made, url = street
-
-    def answer(function):
-        cloud = Ecs()
-        cloud.fault = function
-        made.cloud = cloud
-        return url
-
-    return answer
+async def test_the_event_loop_goes_on(slow):
+    """While a package blocks, everything else goes on."""
+    asked = asyncio.create_task(sdk.Sdk(slow).issue(offline, time.time()))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    assert not asked.done()
+    slow.go.set()
+    issued = await asked
+    assert (issued.credentials.key_id, issued.lifetime) == ("i", None)
 
 
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+async def test_a_package_that_hangs(slow, monkeypatch):
+    """A package that hangs is told as too slow; no second thread is lost on it, and its answer counts when it comes."""
+    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    issuer = sdk.Sdk(slow)
+    for _ in range(3):
+        assert await failure(issuer) == ("json gave no keys within 0.05 s", "timeout")
+    assert len(slow.threads) == 1
+    slow.go.set()
+    monkeypatch.setattr(sdk, "SECONDS", 5)
+    assert (await issuer.issue(offline, time.time())).credentials.key_id == "i"
+    assert len(slow.threads) == 1
 
 
-def test_alibaba_environment(ask):
-    """Alibaba's package reads its variables; the keys do not expire; no other package is imported."""
-    variables = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "hunter2"}
-    found = ask("oss", NO_ECS | variables)
-    assert found == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["alibabacloud_credentials"]}
-
-
-def test_alibaba_profile(ask, tmp_path):
-    """Alibaba's package reads the profile of its command line that the environment names."""
-    profiles = [
-        {"name": "default", "mode": "AK", "access_key_id": "other", "access_key_secret": "x"},
-        {
-            "name": "monitoring",
-            "mode": "StsToken",
-            "access_key_id": "i",
-            "access_key_secret": "hunter2",
-            "sts_token": "t",
-        },
-    ]
-    write(tmp_path / ".aliyun/config.json", json.dumps({"current": "default", "profiles": profiles}))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_PROFILE": "monitoring"})
-    assert (found["keys"], found["expires"]) == (["i", "hunter2", "t"], None)
-
-
-def test_alibaba_credentials_file(ask, tmp_path):
-    """Alibaba's package reads its older file of credentials."""
-    text = "[default]\ntype = access_key\naccess_key_id = i\naccess_key_secret = hunter2\n"
-    write(tmp_path / ".alibabacloud/credentials.ini", text)
-    assert ask("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
-
-
-def test_alibaba_role(asking, beyond):
-    """Alibaba's package gets the keys of the ECS role, from what our own source is tested with, and tells their end."""
-    ecs = Ecs()
-    with asking("oss", beyond(ecs)) as ask:
-        found, again = ask(), ask()
-    assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
-    assert found["expires"] == pytest.approx(time.time() + 3600, abs=30)
-    assert ecs.issued == 1
-
-
-def test_alibaba_uri(ask, live):
-    """Alibaba's package gets keys from a URI, and tells their end."""
-    end = time.time() + 3600
-    parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t", "Expiration": iso(end)}
-    url = live(lambda _: JSONResponse({"Code": "Success", **parts}))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": f"{url}/keys"})
-    assert (found["keys"], found["expires"]) == (["i", "hunter2", "t"], int(end))
-
-
-def test_alibaba_without_keys(ask, live):
-    """Where Alibaba's package finds nothing, each of its ways is told, and nothing of what was answered."""
-    url = live(lambda _: JSONResponse({"Code": "Forbidden.X", "AccessKeySecret": "hunter2"}, 403))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": url, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"})
-    assert found == {
-        "error": (
-            "alibabacloud_credentials found no keys: env: Environment variable accessKeyId cannot be empty, "
-            "cli_profile: cli credentials file is disabled, "
-            "profile: failed to get credential from credentials file, "
-            "credential_uri: error refreshing credentials from http 403 Forbidden.X"
-        ),
-        "reason": "config",
-        "not set up": True,
-    }
-
-
-def run(program, **variables):
-    """What a Python program prints."""
-    environment = os.environ | variables
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_alibaba_has_no_other_ways():
-    """The ways that are asked are those of the default chain of Alibaba's package, in its order."""
-    program = (
-        "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
-        "from exporter.credentials.sdk import Alibaba\n"
-        "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
-        "assert [type(one) for one in chain] == [type(one) for one in Alibaba._providers()]\n"
-        "print(len(chain))\n"
-    )
-    names = ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")
-    assert run(program, **{f"ALIBABA_CLOUD_{name}": "x" for name in names}) == "6\n"
-
-
-def test_alibaba_judges_our_cloud(street, token_file):
-    """The cloud that RRSA is tested with gives keys to Alibaba's own client too."""
-    made, url = street
-    made.cloud = AlibabaSts()
-    program = (
-        "from alibabacloud_credentials.provider import OIDCRoleArnCredentialsProvider as Oidc\n"
-        f"names = dict(role_arn='r', oidc_provider_arn='p', oidc_token_file_path={str(token_file)!r})\n"
-        f"oidc = Oidc(**names, sts_endpoint={url!r})\n"
-        "print(oidc.get_credentials().get_access_key_id())\n"
-    )
-    assert run(program) == "id-1\n"
-
-
-def test_alibaba_fails_later(asking, live):
-    """Where the way that gave keys fails later, that is a failure of it: no other way is asked in its place."""
-    parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t"}
-    answers = [
-        JSONResponse({"Code": "Success", **parts, "Expiration": iso(time.time() + 600)}),
-        Response(status_code=500),
-    ]
-    uri = live(lambda _: answers.pop(0))
-    with asking("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": uri}) as ask:
-        assert ask()["keys"] == ["i", "hunter2", "t"]
-        found = ask()  # 10 minutes before the end, the package asks each time
-    told = "alibabacloud_credentials gave no keys: credential_uri: error refreshing credentials from http 500"
-    assert found == {"error": told, "reason": "auth", "not set up": False}
-
-
-def test_tencent_environment(ask):
-    """Tencent's package reads its variables; no other package is imported."""
-    found = ask("cos", {"TENCENTCLOUD_SECRET_ID": "i", "TENCENTCLOUD_SECRET_KEY": "hunter2"})
-    assert found == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["tencentcloud"]}
-
-
-def test_tencent_profile(asking, tmp_path):
-    """Tencent's package reads its profile, and reads it again."""
-    file = tmp_path / ".tencentcloud/credentials"
-    write(file, "[default]\nsecret_id=i\nsecret_key=hunter2\n")
-    with asking("cos", {}) as ask:
-        assert ask()["keys"] == ["i", "hunter2", None]
-        write(file, "[default]\nsecret_id=j\nsecret_key=hunter3\n")
-        assert ask()["keys"] == ["j", "hunter3", None]
-
-
-def test_tencent_role(asking, beyond):
-    """Tencent's package gets the keys of the CVM role, from what our own source is tested with."""
-    cvm = Cvm()
-    with asking("cos", beyond(cvm)) as ask:
-        found, again = ask(), ask()
-    assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
-    assert cvm.issued == 1
-
-
-def test_tencent_without_keys(ask, beyond):
-    """Where Tencent's package finds nothing, that is said."""
-    cvm = Cvm()
-    cvm.fault = lambda _: Response(status_code=404)
-    found = ask("cos", beyond(cvm))
-    assert found == {"error": "tencentcloud found no keys (OSError)", "reason": "config", "not set up": True}
-
-
-def test_aws_environment(ask):
-    """The package botocore reads its variables; no other package is imported."""
-    variables = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_SESSION_TOKEN": "t"}
-    found = ask("s3", NO_EC2 | variables)
-    assert found == {"keys": ["i", "hunter2", "t"], "expires": None, "imported": ["botocore"]}
-
-
-def test_aws_profile(asking, tmp_path):
-    """The package botocore reads the profile that the environment names, and reads it again."""
-    file = tmp_path / ".aws/credentials"
-    text = (
-        "[default]\naws_access_key_id=x\naws_secret_access_key=x\n[m]\naws_access_key_id={}\naws_secret_access_key=y\n"
-    )
-    write(file, text.format("i"))
-    with asking("s3", NO_EC2 | {"AWS_PROFILE": "m"}) as ask:
-        assert ask()["keys"] == ["i", "y", None]
-        write(file, text.format("j"))
-        assert ask()["keys"] == ["j", "y", None]
-
-
-def sts(action, end, keys=("id-1", "secret-1", "token-1")):
-    """The answer of AWS STS to `action`."""
-    names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-    parts = "".join(f"<{name}>{escape(part)}</{name}>" for name, part in zip(names, (*keys, iso(end)), strict=True))
-    result = f"<{action}Result><Credentials>{parts}</Credentials></{action}Result>"
-    xmlns = "https://sts.amazonaws.com/doc/2011-06-15/"
-    return PlainTextResponse(f'<{action}Response xmlns="{xmlns}">{result}</{action}Response>', media_type="text/xml")
-
-
-def test_aws_assumed_role(asking, tmp_path, live):
-    """The package botocore assumes the role of a profile, keeps its keys, and tells their end."""
-    end = int(time.time()) + 3600
-    asked = []
-
-    def answer(seen):
-        asked.append(seen.body)
-        return sts("AssumeRole", end)
-
-    role = "role_arn=arn:aws:iam::1:role/r\nsource_profile=base\n"
-    write(tmp_path / ".aws/config", f"[profile m]\n{role}[profile base]\n")
-    write(tmp_path / ".aws/credentials", "[base]\naws_access_key_id=i\naws_secret_access_key=hunter2\n")
-    environment = NO_EC2 | {"AWS_PROFILE": "m", "AWS_ENDPOINT_URL_STS": live(answer), "AWS_DEFAULT_REGION": "us-east-1"}
-    with asking("s3", environment) as ask:
-        found, again = ask(), ask()
-    assert found == again, found
-    assert (found["keys"], found["expires"]) == (["id-1", "secret-1", "token-1"], end)
-    assert len(asked) == 1
-
-
-@pytest.fixture
-def irsa(token_file, live):
-    """What EKS puts into a pod, with STS answered by a function."""
-
-    def environment(answer):
-        role = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": str(token_file)}
-        return NO_EC2 | role | {"AWS_ENDPOINT_URL_STS": live(answer), "AWS_DEFAULT_REGION": "us-east-1"}
-
-    return environment
-
-
-def test_aws_irsa(ask, irsa):
-    """The package botocore gets the keys of a service account's role with its token, and tells their end."""
-    end = int(time.time()) + 3600
-    found = ask("s3", irsa(lambda _: sts("AssumeRoleWithWebIdentity", end)))
-    assert (found["keys"], found["expires"]) == (["id-1", "secret-1", "token-1"], end)
-
-
-def test_aws_refusal(ask, irsa):
-    """Where AWS refuses, its code is told, and nothing else of the answer."""
-    body = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>hunter2</Message></Error></ErrorResponse>"
-    found = ask("s3", irsa(lambda _: PlainTextResponse(body, 400)))
-    assert (found["reason"], found["not set up"]) == ("auth", False)
-    assert re.fullmatch(r"botocore gave no keys: \w+ \(InvalidIdentityToken\)", found["error"])
+async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
+    """A package that hangs does not keep the program from ending."""
+    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    await failure(sdk.Sdk(slow))
+    assert [thread.daemon for thread in slow.threads] == [True]
 
 
 @pytest.mark.parametrize(
-    ("environment", "message", "not_set_up"),
+    ("error", "message", "reason"),
     [
-        ({}, "botocore found no keys", True),
-        ({"AWS_PROFILE": "hunter2"}, "botocore gave no keys: ProfileNotFound", False),
-        ({"AWS_ACCESS_KEY_ID": "hunter2"}, "botocore gave no keys: PartialCredentialsError", False),
-        (
-            {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "hunter2 "},
-            f"botocore gave a key that {characters.wrong(' ')}",
-            False,
-        ),
+        (KeyError("hunter2"), "json gave no keys: KeyError", "config"),
+        (SystemExit(7), "json gave no keys: SystemExit", "config"),
+        (ConnectionRefusedError("hunter2"), "json gave no keys: ConnectionRefusedError", "connect"),
+        (Refused("AuthFailure.X"), "json gave no keys: Refused (AuthFailure.X)", "auth"),
+        (Refused("ClientNetworkError"), "json gave no keys: Refused (ClientNetworkError)", "connect"),
+        (Refused("ClientError"), "json gave no keys: Refused (ClientError)", "config"),
+        (Refused("hunter2 said no"), "json gave no keys: Refused", "config"),
+        (Refused(None), "json gave no keys: Refused", "config"),
     ],
-    ids=["nothing", "profile", "half", "blank"],
+    ids=["ours", "exit", "connect", "refused", "network", "client", "no code", "none"],
 )
-def test_aws_without_keys(ask, environment, message, not_set_up):
-    """Where botocore finds no keys that can be used, that is said without any value."""
-    found = ask("s3", NO_EC2 | environment)
-    assert (found["error"], found["not set up"]) == (message, not_set_up)
+async def test_what_a_package_raises(error, message, reason):
+    """Whatever a package raises is told by its kind and code; the message may hold what was sent."""
+    assert await failure(sdk.Sdk(Raising(error))) == (message, reason)
+
+
+async def test_keys_that_have_expired(slow):
+    """Keys whose end is in the past are not used, though a package gave them."""
+    slow.keys = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
+    assert await failure(sdk.Sdk(slow)) == ("json gave keys that have expired already", "auth")
+
+
+async def test_the_end_that_a_package_tells(slow):
+    """Keys live until the end that a package tells."""
+    slow.keys = lambda: Credentials("i", Secret("s"), None, 5000.0)
+    assert (await sdk.Sdk(slow).issue(offline, 2000.0)).lifetime == 3000.0
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
+async def test_a_key_that_cannot_be_sent(slow, key):
+    """What cannot stand in a header is not used, though a package gave it."""
+    slow.keys = lambda: Credentials("i", Secret(key))
+    text, reason = await failure(sdk.Sdk(slow))
+    assert text.startswith(("json gave a key that is empty", "json gave a key that holds a character"))
+    assert reason == "malformed"

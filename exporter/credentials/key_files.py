@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials import characters
+from exporter.credentials import header_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,6 @@ def contents(path: Path) -> str:
         raise CredentialsError(f"{path} is longer than {LARGEST_FILE} bytes: it is not a key", reason="config")
     # As Latin-1, every byte is a character: what is none of ASCII is told as such.
     key = content.decode("latin-1").rstrip("\r\n")
-    if wrong := characters.wrong(key):
+    if wrong := header_values.wrong(key):
         raise CredentialsError(f"{path} {wrong}", reason="config")
     return key

@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from exporter.credentials import alibaba, tencent
+from exporter.credentials import cos, oss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
-    from exporter.credentials.temporary import Issuer
+    from exporter.credentials.refreshing import Issuer
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 """Of the service account."""
@@ -84,7 +84,7 @@ class AlibabaSts(Cloud):
     names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
 
     def issuer(self, url, environment):
-        return alibaba.Oidc(environment, endpoint=url)
+        return oss.Oidc(environment, endpoint=url)
 
     def answer(self, seen):
         asked = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
@@ -106,7 +106,7 @@ class Ecs(Cloud):
     token = "AQAAAB-metadata"
 
     def issuer(self, url, environment):
-        return alibaba.Metadata(environment, endpoint=url)
+        return oss.Metadata(environment, endpoint=url)
 
     def answer(self, seen):
         if seen.method == "PUT" and seen.path == "/latest/api/token":
@@ -129,7 +129,7 @@ class TencentSts(Cloud):
     names = ("TmpSecretId", "TmpSecretKey", "Token")
 
     def issuer(self, url, environment):
-        return tencent.Oidc(environment, endpoint=url)
+        return cos.Oidc(environment, endpoint=url)
 
     def answer(self, seen):
         wanted = {"x-tc-action": "AssumeRoleWithWebIdentity", "x-tc-version": "2018-08-13", "authorization": "SKIP"}
@@ -154,7 +154,7 @@ class Cvm(Cloud):
 
     def issuer(self, url, environment):
         del environment
-        return tencent.Metadata(endpoint=url)
+        return cos.Metadata(endpoint=url)
 
     def answer(self, seen):
         if (seen.method, seen.path) == ("GET", self.folder):

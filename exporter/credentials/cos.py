@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
 from exporter.core.http import Request
-from exporter.credentials import files, issued, metadata
+from exporter.credentials import issuer_response, key_files, metadata
 from exporter.credentials.environment import required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.interfaces import Fetch
-    from exporter.credentials.issued import Issued
+    from exporter.credentials.issuer_response import Issued
 
 STS: Final = "https://sts.tencentcloudapi.com"
 """Source: https://www.tencentcloud.com/document/product/1150/49454"""
@@ -35,7 +35,7 @@ KEYS_SECONDS: Final = 7200
 METADATA: Final = "http://metadata.tencentyun.com"
 """Source: https://www.tencentcloud.com/document/product/213/45917"""
 
-_NAMES: Final = issued.Names("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
+_NAMES: Final = issuer_response.Names("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
 
 
 class Oidc:
@@ -57,7 +57,7 @@ class Oidc:
         who = "AssumeRoleWithWebIdentity"
         body = {
             "ProviderId": provider,
-            "WebIdentityToken": await asyncio.to_thread(files.contents, Path(file)),
+            "WebIdentityToken": await asyncio.to_thread(key_files.contents, Path(file)),
             "RoleArn": role,
             "RoleSessionName": "batchops-exporter",
             "DurationSeconds": KEYS_SECONDS,
@@ -72,21 +72,21 @@ class Oidc:
         }
         scheme, _, host = self._endpoint.partition("://")
         request = Request(who, scheme, host, "/", method="POST", headers=headers, body=json.dumps(body).encode())
-        response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=STS_SECONDS, direct=False)
+        response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=STS_SECONDS, direct=False)
         advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
         if response.status != HTTPStatus.OK:
-            raise issued.refusal(who, response.status, advice)
-        found = issued.document(response, who).get("Response")
+            raise issuer_response.refusal(who, response.status, advice)
+        found = issuer_response.document(response, who).get("Response")
         if not isinstance(found, dict):
             raise CredentialsError(f"{who} answered without Response", reason="malformed")
         error, keys = found.get("Error"), found.get("Credentials")
         if isinstance(error, dict):  # with status 200 also
             code, request_id = error.get("Code"), found.get("RequestId")
-            raise issued.refusal(who, response.status, advice, code=code, request_id=request_id)
+            raise issuer_response.refusal(who, response.status, advice, code=code, request_id=request_id)
         if not isinstance(keys, dict):
             raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
         whole = {**keys, _NAMES.expires: found.get(_NAMES.expires)}
-        return issued.keys(whole, _NAMES, response, who=who, now=now)
+        return issuer_response.keys(whole, _NAMES, response, who=who, now=now)
 
 
 class Metadata:

@@ -9,14 +9,14 @@ from starlette.responses import Response
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials.issued import Issued
-from exporter.credentials.temporary import Temporary
-from tests.credentials.clouds import Ecs
+from exporter.credentials.issuer_response import Issued
+from exporter.credentials.refreshing import Temporary
 from tests.credentials.conftest import offline
+from tests.credentials.issuers import Ecs
 
 pytestmark = pytest.mark.anyio
 
-LOG = "exporter.credentials.temporary"
+LOG = "exporter.credentials.refreshing"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 
 from exporter import credentials, logs
 from exporter.core.errors import CredentialsError
-from exporter.credentials.chain import NotConfigured
+from exporter.credentials.default_chain import NotConfigured
 from tests.credentials.conftest import offline
 
 PACKAGES = ("alibabacloud_credentials", "botocore", "tencentcloud")

@@ -7,13 +7,13 @@ from starlette.responses import Response
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import alibaba
-from exporter.credentials.chain import Default
+from exporter.credentials import oss
+from exporter.credentials.default_chain import Default
 from exporter.credentials.environment import Environment
+from exporter.credentials.refreshing import Temporary
 from exporter.credentials.sdk import Sdk
-from exporter.credentials.temporary import Temporary
-from tests.credentials.clouds import AlibabaSts, Ecs
 from tests.credentials.conftest import NAMES
+from tests.credentials.issuers import AlibabaSts, Ecs
 
 pytestmark = pytest.mark.anyio
 
@@ -52,8 +52,8 @@ def default(street, environment):
             (
                 Temporary("sdk", Sdk(package)),
                 Environment(NAMES.environment, whole),
-                Temporary("oidc", alibaba.Oidc(whole, endpoint=url)),
-                Temporary("metadata", alibaba.Metadata(whole, endpoint=url)),
+                Temporary("oidc", oss.Oidc(whole, endpoint=url)),
+                Temporary("metadata", oss.Metadata(whole, endpoint=url)),
             )
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import characters
+from exporter.credentials import header_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def keys(found: Mapping[str, Any], names: Names, response: Response, *, who: str
         value = found.get(name)
         if not isinstance(value, str):
             raise CredentialsError(f"{who} answered without {name}", reason="malformed")
-        if wrong := characters.wrong(value):
+        if wrong := header_values.wrong(value):
             raise CredentialsError(f"{who} answered with a {name} that {wrong}", reason="malformed")
     expires = _moment(found.get(names.expires))
     if expires is None:

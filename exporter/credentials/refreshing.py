@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.core.interfaces import Fetch
     from exporter.core.secrets import Credentials
-    from exporter.credentials.issued import Issued
+    from exporter.credentials.issuer_response import Issued
 
 RENEW_SECONDS: Final = 15 * 60.0
 """Keys are renewed so long before they expire; those of a short life when a quarter of it is left."""

@@ -16,8 +16,8 @@ from urllib.parse import urlencode, urlsplit
 
 from exporter.core.errors import CredentialsError, ScrapeError
 from exporter.core.http import Request
-from exporter.credentials import characters, files, issued, metadata
-from exporter.credentials.chain import NotConfigured
+from exporter.credentials import header_values, issuer_response, key_files, metadata
+from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from exporter.core.http import Response
     from exporter.core.interfaces import Fetch
-    from exporter.credentials.issued import Issued
+    from exporter.credentials.issuer_response import Issued
 
 STS_SECONDS: Final = 5.0
 """For the whole answer of the Security Token Service; less than a scrape has, so that it can tell what it waits for."""
@@ -39,7 +39,7 @@ METADATA: Final = "http://100.100.100.200"
 METADATA_TOKEN_SECONDS: Final = 21600
 """The longest that the metadata service takes."""
 
-_NAMES: Final = issued.Names("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
+_NAMES: Final = issuer_response.Names("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -66,7 +66,7 @@ class Oidc:
         form = {
             "RoleArn": role,
             "OIDCProviderArn": provider,
-            "OIDCToken": await asyncio.to_thread(files.contents, Path(file)),
+            "OIDCToken": await asyncio.to_thread(key_files.contents, Path(file)),
             "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or "batchops-exporter",
             "DurationSeconds": str(KEYS_SECONDS),
         }
@@ -80,13 +80,13 @@ class Oidc:
             headers={"content-type": _FORM},
             body=urlencode(form).encode(),
         )
-        response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=STS_SECONDS, direct=False)
+        response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=STS_SECONDS, direct=False)
         if response.status != HTTPStatus.OK:
             raise _refused(who, response)
-        found = issued.document(response, who).get("Credentials")
+        found = issuer_response.document(response, who).get("Credentials")
         if not isinstance(found, dict):
             raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
-        return issued.keys(found, _NAMES, response, who=who, now=now)
+        return issuer_response.keys(found, _NAMES, response, who=who, now=now)
 
     def _regional(self) -> str:
         region = self._environment.get("ALIBABA_CLOUD_STS_REGION", "")
@@ -100,11 +100,13 @@ class Oidc:
 
 def _refused(who: str, response: Response) -> CredentialsError:
     try:
-        told = issued.document(response, who)
+        told = issuer_response.document(response, who)
     except CredentialsError:
         told = {}
     advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
-    return issued.refusal(who, response.status, advice, code=told.get("Code"), request_id=told.get("RequestId"))
+    return issuer_response.refusal(
+        who, response.status, advice, code=told.get("Code"), request_id=told.get("RequestId")
+    )
 
 
 class Metadata:
@@ -146,8 +148,8 @@ class Metadata:
                 headers={"x-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)},
             )
             token = response.body.decode("latin-1")
-            if response.status != HTTPStatus.OK or characters.wrong(token):
-                raise issued.refusal(metadata.WHO, response.status, "it gives no token of version 2")
+            if response.status != HTTPStatus.OK or header_values.wrong(token):
+                raise issuer_response.refusal(metadata.WHO, response.status, "it gives no token of version 2")
         except ScrapeError:
             if _is_true(self._environment, "ALIBABA_CLOUD_IMDSV1_DISABLED"):
                 raise
@@ -162,12 +164,12 @@ async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
     except ValueError:
         usable = False
-    if not usable or characters.wrong(uri):
+    if not usable or header_values.wrong(uri):
         raise CredentialsError("ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host", reason="config")
     request = Request("CredentialsUri", parts.scheme, parts.netloc, parts.path or "/", parts.query)
-    response = await fetch(request, max_bytes=issued.MAX_BYTES, seconds=metadata.SECONDS, direct=True)
+    response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=metadata.SECONDS, direct=True)
     if response.status != HTTPStatus.OK:
-        raise issued.refusal(who, response.status, "it gives no keys")
+        raise issuer_response.refusal(who, response.status, "it gives no keys")
     return metadata.successful(response, _NAMES, who=who, now=now)
 
 

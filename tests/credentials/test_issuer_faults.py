@@ -8,9 +8,9 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials import alibaba, metadata, tencent
-from exporter.credentials.temporary import Temporary
-from tests.credentials.clouds import CLOUDS, TOKEN, iso
+from exporter.credentials import cos, metadata, oss
+from exporter.credentials.refreshing import Temporary
+from tests.credentials.issuers import CLOUDS, TOKEN, iso
 from tests.rawserver import free_port
 
 pytestmark = [
@@ -152,7 +152,7 @@ async def test_a_huge_answer(temporary, fetch, cloud, answer):
 
 async def test_a_slow_answer(temporary, fetch, cloud, monkeypatch):
     """An issuer that does not answer in time is given up, however the answer trickles."""
-    for module, name in ((alibaba, "STS_SECONDS"), (tencent, "STS_SECONDS"), (metadata, "SECONDS")):
+    for module, name in ((oss, "STS_SECONDS"), (cos, "STS_SECONDS"), (metadata, "SECONDS")):
         monkeypatch.setattr(module, name, 0.2)
     made = cloud()
     made.delay = lambda _: 5.0
