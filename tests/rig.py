@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.core.deadline import Deadline
 from exporter.core.secrets import Secret
 from exporter.core.target import Target
-from exporter.credentials.static import Static
+from exporter.credentials.static import StaticCredentials
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator import Store, World, make_jobs
@@ -39,7 +39,7 @@ KEY_SECRET = Store.access_key_secret
 
 def keys(key_id: str = KEY_ID, secret: str = KEY_SECRET, token: str | None = None) -> CredentialSource:
     """Credentials that do not change; by default those that a simulated store takes."""
-    return Static(Secret(key_id), Secret(secret), None if token is None else Secret(token))
+    return StaticCredentials(Secret(key_id), Secret(secret), None if token is None else Secret(token))
 
 
 def target_at(

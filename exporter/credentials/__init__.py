@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.credentials import cos, oss, sdk
-from exporter.credentials.default_chain import Default
-from exporter.credentials.environment import Environment
-from exporter.credentials.refreshing import Temporary
-from exporter.credentials.static import FILE, Static
+from exporter.credentials.default_chain import DefaultChain
+from exporter.credentials.environment import EnvironmentCredentials
+from exporter.credentials.refreshing import RefreshingCredentials
+from exporter.credentials.static import FILE_SUFFIX, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from exporter.credentials.refreshing import Issuer
 
 SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
-    "oss": {"oidc": oss.Oidc, "metadata": oss.Metadata, "sdk": lambda _: sdk.Sdk(sdk.Alibaba())},
-    "cos": {"oidc": cos.Oidc, "metadata": lambda _: cos.Metadata(), "sdk": lambda _: sdk.Sdk(sdk.Tencent())},
-    "s3": {"sdk": lambda _: sdk.Sdk(sdk.Aws())},
+    "oss": {"oidc": oss.RrsaIssuer, "metadata": oss.EcsRoleIssuer, "sdk": lambda _: sdk.SdkIssuer(sdk.AlibabaSdk())},
+    "cos": {
+        "oidc": cos.TkeIssuer,
+        "metadata": lambda _: cos.CvmRoleIssuer(),
+        "sdk": lambda _: sdk.SdkIssuer(sdk.TencentSdk()),
+    },
+    "s3": {"sdk": lambda _: sdk.SdkIssuer(sdk.AwsSdk())},
 }
 """Who issues keys, by provider and by the source's word in the configuration; each is made with the environment.
 
@@ -46,19 +50,21 @@ def from_section(
     issuers = SOURCES.get(provider, {})
     word = section.choice("source", ("default", "environment", "static", *issuers), "default")
     if not word:  # which keys belong there is not known then
-        return Environment(names.environment, environment)
+        return EnvironmentCredentials(names.environment, environment)
     if word == "static":
-        source: CredentialSource = Static.from_section(section, names)
+        source: CredentialSource = StaticCredentials.from_section(section, names)
     else:
         for key in (names.key_id, names.secret, names.token):
             section.refuse(key, "needs source: static")
-            section.refuse(key + FILE, "needs source: static")
+            section.refuse(key + FILE_SUFFIX, "needs source: static")
         made = {name: make(environment) for name, make in issuers.items()}
-        found: dict[str, CredentialSource] = {"environment": Environment(names.environment, environment)}
-        found |= {name: Temporary(name, issuer, account=account) for name, issuer in made.items()}
-        source = Default(tuple(found[name] for name in _ORDER if name in found)) if word == "default" else found[word]
+        found: dict[str, CredentialSource] = {"environment": EnvironmentCredentials(names.environment, environment)}
+        found |= {name: RefreshingCredentials(name, issuer, account=account) for name, issuer in made.items()}
+        source = (
+            DefaultChain(tuple(found[name] for name in _ORDER if name in found)) if word == "default" else found[word]
+        )
         issuer = made.get(word)
-        if isinstance(issuer, sdk.Sdk) and (missing := issuer.lacking()):
+        if isinstance(issuer, sdk.SdkIssuer) and (missing := issuer.lacking()):
             section.problem("source", missing)
     section.finish(discreet=True)
     return source

@@ -35,10 +35,10 @@ KEYS_SECONDS: Final = 7200
 METADATA: Final = "http://metadata.tencentyun.com"
 """Source: https://www.tencentcloud.com/document/product/213/45917"""
 
-_NAMES: Final = issuer_response.Names("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
+_NAMES: Final = issuer_response.FieldNames("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
 
 
-class Oidc:
+class TkeIssuer:
     """TKE: the service account's token buys keys of a role. The token's file is read again each time.
 
     `endpoint` is the base URL of STS.
@@ -57,7 +57,7 @@ class Oidc:
         who = "AssumeRoleWithWebIdentity"
         body = {
             "ProviderId": provider,
-            "WebIdentityToken": await asyncio.to_thread(key_files.contents, Path(file)),
+            "WebIdentityToken": await asyncio.to_thread(key_files.read_key, Path(file)),
             "RoleArn": role,
             "RoleSessionName": "batchops-exporter",
             "DurationSeconds": KEYS_SECONDS,
@@ -75,21 +75,21 @@ class Oidc:
         response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=STS_SECONDS, direct=False)
         advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
         if response.status != HTTPStatus.OK:
-            raise issuer_response.refusal(who, response.status, advice)
-        found = issuer_response.document(response, who).get("Response")
+            raise issuer_response.issuer_error(who, response.status, advice)
+        found = issuer_response.parse_object(response, who).get("Response")
         if not isinstance(found, dict):
             raise CredentialsError(f"{who} answered without Response", reason="malformed")
         error, keys = found.get("Error"), found.get("Credentials")
         if isinstance(error, dict):  # with status 200 also
             code, request_id = error.get("Code"), found.get("RequestId")
-            raise issuer_response.refusal(who, response.status, advice, code=code, request_id=request_id)
+            raise issuer_response.issuer_error(who, response.status, advice, code=code, request_id=request_id)
         if not isinstance(keys, dict):
             raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
         whole = {**keys, _NAMES.expires: found.get(_NAMES.expires)}
-        return issuer_response.keys(whole, _NAMES, response, who=who, now=now)
+        return issuer_response.parse_credentials(whole, _NAMES, response, who=who, now=now)
 
 
-class Metadata:
+class CvmRoleIssuer:
     """The CAM role of the CVM instance."""
 
     def __init__(self, *, endpoint: str = METADATA) -> None:

@@ -15,7 +15,7 @@ class NotConfigured(CredentialsError):
     """There is no such source of keys on this machine; another one may be."""
 
 
-class Default:
+class DefaultChain:
     """Asks the sources in their order, and stays with the first that gives keys.
 
     A source that is not set up here is passed over. One that is, and fails, ends the search: the next would give keys

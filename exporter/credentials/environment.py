@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import header_values
 from exporter.credentials.default_chain import NotConfigured
+from exporter.credentials.header_values import header_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exporter.core.interfaces import Fetch
 
 
-class Environment:
+class EnvironmentCredentials:
     """The first family of variables of which one is set; it must be whole. An empty variable is not set.
 
     A family is the names for the key id, the secret and the token.
@@ -41,7 +41,7 @@ class Environment:
                     f"{given}: set in the environment, but {' and '.join(missing)} not", reason="config"
                 )
             for name, value in zip(family, values, strict=True):
-                if value and (wrong := header_values.wrong(value)):
+                if value and (wrong := header_problem(value)):
                     raise CredentialsError(f"{name} in the environment {wrong}", reason="config")
             return Credentials(key_id, Secret(secret), Secret(token) if token else None)
         wanted = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._families)

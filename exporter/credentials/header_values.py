@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 
-def wrong(key: str) -> str:
+def header_problem(key: str) -> str:
     """What is wrong with a key, in words that do not hold it; empty where nothing is."""
     if not key:
         return "is empty"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import header_values
+from exporter.credentials.header_values import header_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Issued:
     lifetime: float | None
 
 
-class Names(NamedTuple):
+class FieldNames(NamedTuple):
     """What an issuer calls the parts of its answer."""
 
     key_id: str
@@ -44,7 +44,7 @@ class Names(NamedTuple):
     expires: str
 
 
-def document(response: Response, who: str) -> dict[str, Any]:
+def parse_object(response: Response, who: str) -> dict[str, Any]:
     """The JSON object in the answer of `who`. Raises CredentialsError."""
     try:
         found = json.loads(response.body)
@@ -55,7 +55,9 @@ def document(response: Response, who: str) -> dict[str, Any]:
     return found
 
 
-def keys(found: Mapping[str, Any], names: Names, response: Response, *, who: str, now: float) -> Issued:
+def parse_credentials(
+    found: Mapping[str, Any], names: FieldNames, response: Response, *, who: str, now: float
+) -> Issued:
     """The keys that stand in `found`, a part of the answer of `who` to a request sent at the Unix time `now`.
 
     How long they are good is measured by the issuer's own clock, which signs its answer with the date: this machine's
@@ -65,7 +67,7 @@ def keys(found: Mapping[str, Any], names: Names, response: Response, *, who: str
         value = found.get(name)
         if not isinstance(value, str):
             raise CredentialsError(f"{who} answered without {name}", reason="malformed")
-        if wrong := header_values.wrong(value):
+        if wrong := header_problem(value):
             raise CredentialsError(f"{who} answered with a {name} that {wrong}", reason="malformed")
     expires = _moment(found.get(names.expires))
     if expires is None:
@@ -97,7 +99,9 @@ def _date(response: Response, now: float) -> float:
         return now
 
 
-def refusal(who: str, status: int, advice: str, *, code: object = None, request_id: object = None) -> CredentialsError:
+def issuer_error(
+    who: str, status: int, advice: str, *, code: object = None, request_id: object = None
+) -> CredentialsError:
     """The error for an answer that holds no keys. `advice`: what to check where it is the asker's fault.
 
     Of what an issuer tells, only a code and a request id are shown; its sentences may repeat what was sent.

@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials import header_values
+from exporter.credentials.header_values import header_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ LARGEST_FILE: Final = 64 * 1024
 """Bytes; the longest tokens have a few thousand."""
 
 
-def contents(path: Path) -> str:
+def read_key(path: Path) -> str:
     """What the file holds, without the line end at its end. It blocks. Raises CredentialsError."""
     try:
         # Opening a pipe would wait for a writer.
@@ -29,6 +29,6 @@ def contents(path: Path) -> str:
         raise CredentialsError(f"{path} is longer than {LARGEST_FILE} bytes: it is not a key", reason="config")
     # As Latin-1, every byte is a character: what is none of ASCII is told as such.
     key = content.decode("latin-1").rstrip("\r\n")
-    if wrong := header_values.wrong(key):
+    if wrong := header_problem(key):
         raise CredentialsError(f"{path} {wrong}", reason="config")
     return key

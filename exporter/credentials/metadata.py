@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.core.http import Response
     from exporter.core.interfaces import Fetch
-    from exporter.credentials.issuer_response import Issued, Names
+    from exporter.credentials.issuer_response import FieldNames, Issued
 
 SECONDS: Final = 2.0
 """For one answer; it comes from beside this machine, and where it does not there is no such service."""
@@ -44,7 +44,7 @@ async def ask(
 
 
 async def role_keys(
-    get: Callable[[str], Awaitable[Response]], folder: str, names: Names, *, now: float, role: str = ""
+    get: Callable[[str], Awaitable[Response]], folder: str, names: FieldNames, *, now: float, role: str = ""
 ) -> Issued:
     """The keys of `role` under the path `folder`; of the one that the service tells where it is empty.
 
@@ -55,7 +55,7 @@ async def role_keys(
         if response.status == HTTPStatus.NOT_FOUND:
             raise NotConfigured("no role is attached to this machine", reason="config")
         if response.status != HTTPStatus.OK:
-            raise issuer_response.refusal(WHO, response.status, "it does not tell the role of this machine")
+            raise issuer_response.issuer_error(WHO, response.status, "it does not tell the role of this machine")
         role = response.body.decode("latin-1").strip()
     if not _ROLE.fullmatch(role):
         raise CredentialsError("what should be the name of the role of this machine is none", reason="malformed")
@@ -63,13 +63,13 @@ async def role_keys(
     if response.status == HTTPStatus.NOT_FOUND:
         raise CredentialsError(f"the role {role} is not attached to this machine", reason="config")
     if response.status != HTTPStatus.OK:
-        raise issuer_response.refusal(WHO, response.status, f"it gives no keys of the role {role}")
+        raise issuer_response.issuer_error(WHO, response.status, f"it gives no keys of the role {role}")
     return successful(response, names, who=WHO, now=now)
 
 
-def successful(response: Response, names: Names, *, who: str, now: float) -> Issued:
+def successful(response: Response, names: FieldNames, *, who: str, now: float) -> Issued:
     """The keys in an answer that tells its outcome as `Code`. Raises CredentialsError."""
-    found = issuer_response.document(response, who)
+    found = issuer_response.parse_object(response, who)
     if found.get("Code") != "Success":
-        raise issuer_response.refusal(who, response.status, "its Code is not Success", code=found.get("Code"))
-    return issuer_response.keys(found, names, response, who=who, now=now)
+        raise issuer_response.issuer_error(who, response.status, "its Code is not Success", code=found.get("Code"))
+    return issuer_response.parse_credentials(found, names, response, who=who, now=now)

@@ -16,9 +16,10 @@ from urllib.parse import urlencode, urlsplit
 
 from exporter.core.errors import CredentialsError, ScrapeError
 from exporter.core.http import Request
-from exporter.credentials import header_values, issuer_response, key_files, metadata
+from exporter.credentials import issuer_response, key_files, metadata
 from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
+from exporter.credentials.header_values import header_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +40,11 @@ METADATA: Final = "http://100.100.100.200"
 METADATA_TOKEN_SECONDS: Final = 21600
 """The longest that the metadata service takes."""
 
-_NAMES: Final = issuer_response.Names("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
+_NAMES: Final = issuer_response.FieldNames("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-class Oidc:
+class RrsaIssuer:
     """RRSA: the service account's token buys keys of a role. The token's file is read again each time.
 
     `endpoint` is the base URL of STS; where it is empty, the one of the region that the environment names.
@@ -66,7 +67,7 @@ class Oidc:
         form = {
             "RoleArn": role,
             "OIDCProviderArn": provider,
-            "OIDCToken": await asyncio.to_thread(key_files.contents, Path(file)),
+            "OIDCToken": await asyncio.to_thread(key_files.read_key, Path(file)),
             "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or "batchops-exporter",
             "DurationSeconds": str(KEYS_SECONDS),
         }
@@ -83,10 +84,10 @@ class Oidc:
         response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=STS_SECONDS, direct=False)
         if response.status != HTTPStatus.OK:
             raise _refused(who, response)
-        found = issuer_response.document(response, who).get("Credentials")
+        found = issuer_response.parse_object(response, who).get("Credentials")
         if not isinstance(found, dict):
             raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
-        return issuer_response.keys(found, _NAMES, response, who=who, now=now)
+        return issuer_response.parse_credentials(found, _NAMES, response, who=who, now=now)
 
     def _regional(self) -> str:
         region = self._environment.get("ALIBABA_CLOUD_STS_REGION", "")
@@ -100,16 +101,16 @@ class Oidc:
 
 def _refused(who: str, response: Response) -> CredentialsError:
     try:
-        told = issuer_response.document(response, who)
+        told = issuer_response.parse_object(response, who)
     except CredentialsError:
         told = {}
     advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
-    return issuer_response.refusal(
+    return issuer_response.issuer_error(
         who, response.status, advice, code=told.get("Code"), request_id=told.get("RequestId")
     )
 
 
-class Metadata:
+class EcsRoleIssuer:
     """The RAM role of the ECS instance; or, where ALIBABA_CLOUD_CREDENTIALS_URI is set, the keys that stand there."""
 
     def __init__(self, environment: Mapping[str, str], *, endpoint: str = METADATA) -> None:
@@ -148,8 +149,8 @@ class Metadata:
                 headers={"x-aliyun-ecs-metadata-token-ttl-seconds": str(METADATA_TOKEN_SECONDS)},
             )
             token = response.body.decode("latin-1")
-            if response.status != HTTPStatus.OK or header_values.wrong(token):
-                raise issuer_response.refusal(metadata.WHO, response.status, "it gives no token of version 2")
+            if response.status != HTTPStatus.OK or header_problem(token):
+                raise issuer_response.issuer_error(metadata.WHO, response.status, "it gives no token of version 2")
         except ScrapeError:
             if _is_true(self._environment, "ALIBABA_CLOUD_IMDSV1_DISABLED"):
                 raise
@@ -164,12 +165,12 @@ async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
     except ValueError:
         usable = False
-    if not usable or header_values.wrong(uri):
+    if not usable or header_problem(uri):
         raise CredentialsError("ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host", reason="config")
     request = Request("CredentialsUri", parts.scheme, parts.netloc, parts.path or "/", parts.query)
     response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=metadata.SECONDS, direct=True)
     if response.status != HTTPStatus.OK:
-        raise issuer_response.refusal(who, response.status, "it gives no keys")
+        raise issuer_response.issuer_error(who, response.status, "it gives no keys")
     return metadata.successful(response, _NAMES, who=who, now=now)
 
 

@@ -46,7 +46,7 @@ class _Held:
     """Unix seconds of this machine's clock, like all times here."""
 
 
-class Temporary:
+class RefreshingCredentials:
     """The keys of an issuer. They are asked for once at a time, whoever waits for them.
 
     Keys that are still good are given at once, and renewed meanwhile; so a slow issuer delays no listing. Where the

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import header_values
 from exporter.credentials.default_chain import NotConfigured
+from exporter.credentials.header_values import header_problem
 from exporter.credentials.issuer_response import Issued
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Package(Protocol):
         """Its keys. It blocks. Raises CredentialsError, and whatever the package raises."""
 
 
-class Sdk:
+class SdkIssuer:
     """Issues the keys of a package, which renews them by itself."""
 
     def __init__(self, package: Package) -> None:
@@ -115,7 +115,7 @@ def _failure(who: str, error: BaseException) -> CredentialsError:
 
 def _checked(found: Credentials, who: str, now: float) -> Issued:
     for key in (found.key_id, found.secret.reveal(), *([found.token.reveal()] if found.token else [])):
-        if wrong := header_values.wrong(key):
+        if wrong := header_problem(key):
             raise CredentialsError(f"{who} gave a key that {wrong}", reason="malformed")
     if found.expires is None:
         return Issued(found, None)
@@ -136,7 +136,7 @@ def _credentials(key_id: str, secret: str, token: str | None, expires: float | N
     return Credentials(key_id or "", Secret(secret or ""), Secret(token) if token else None, expires)
 
 
-class Alibaba:
+class AlibabaSdk:
     """alibabacloud-credentials: the providers of its default chain, each asked in its order.
 
     Not its `DefaultCredentialsProvider` itself: that one does not hand on when keys expire, and starts a thread that
@@ -194,7 +194,7 @@ def _told(error: Exception) -> str:
     return " ".join([words, *(status or code for status, code in codes)])
 
 
-class Tencent:
+class TencentSdk:
     """tencentcloud-sdk-python-common: its default chain, which does not tell when keys expire."""
 
     extra = "tencent"
@@ -216,7 +216,7 @@ class Tencent:
         return credentials
 
 
-class Aws:
+class AwsSdk:
     """botocore: its chain of providers, for the profile and the region that the environment names."""
 
     extra = "aws"

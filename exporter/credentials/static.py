@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import header_values, key_files
+from exporter.credentials import key_files
+from exporter.credentials.header_values import header_problem
 
 if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialNames, Fetch
     from exporter.core.section import Section
 
-FILE: Final = "_file"
+FILE_SUFFIX: Final = "_file"
 """With it, a key names the file that holds its value."""
 
 
-class Static:
+class StaticCredentials:
     """Each part is a literal, or the file that holds it; the files are read at each use, so they may change."""
 
     name = "static"
@@ -38,7 +39,7 @@ class Static:
     async def get(self, _fetch: Fetch) -> Credentials:
         """The keys, as they stand in the files now. Raises CredentialsError."""
         key_id, secret, *token = [
-            Secret(await asyncio.to_thread(key_files.contents, part)) if isinstance(part, Path) else part
+            Secret(await asyncio.to_thread(key_files.read_key, part)) if isinstance(part, Path) else part
             for part in self._parts
         ]
         return Credentials(key_id.reveal(), secret, token[0] if token else None)
@@ -46,7 +47,7 @@ class Static:
 
 def _part(section: Section, key: str, *, required: bool = True) -> Secret | Path | None:
     """The literal under `key` or the file under its twin; None where neither can be used."""
-    twin = key + FILE
+    twin = key + FILE_SUFFIX
     literal = section.string(key, required=section.has(key))
     file = section.file(twin, required=section.has(twin))
     if section.has(key) and section.has(twin):
@@ -54,7 +55,7 @@ def _part(section: Section, key: str, *, required: bool = True) -> Secret | Path
     elif section.has(twin):
         return Path(file)
     elif section.has(key):
-        if literal and (wrong := header_values.wrong(literal)):
+        if literal and (wrong := header_problem(literal)):
             section.problem(key, wrong)
         return Secret(literal)
     elif required:

@@ -9,7 +9,7 @@ from exporter import credentials
 from exporter.client.transport import Transport
 from exporter.core.interfaces import CredentialNames
 from exporter.core.section import Section
-from exporter.credentials.refreshing import Temporary
+from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.issuers import TOKEN
 from tests.serving import serve
 
@@ -110,6 +110,6 @@ def temporary(street, environment, clock):
 
     def make(cloud):
         made.cloud = cloud
-        return Temporary("testing", cloud.issuer(url, environment), account="oss/prod", now=clock)
+        return RefreshingCredentials("testing", cloud.issuer(url, environment), account="oss/prod", now=clock)
 
     return make

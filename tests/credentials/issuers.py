@@ -84,7 +84,7 @@ class AlibabaSts(Cloud):
     names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
 
     def issuer(self, url, environment):
-        return oss.Oidc(environment, endpoint=url)
+        return oss.RrsaIssuer(environment, endpoint=url)
 
     def answer(self, seen):
         asked = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
@@ -106,7 +106,7 @@ class Ecs(Cloud):
     token = "AQAAAB-metadata"
 
     def issuer(self, url, environment):
-        return oss.Metadata(environment, endpoint=url)
+        return oss.EcsRoleIssuer(environment, endpoint=url)
 
     def answer(self, seen):
         if seen.method == "PUT" and seen.path == "/latest/api/token":
@@ -129,7 +129,7 @@ class TencentSts(Cloud):
     names = ("TmpSecretId", "TmpSecretKey", "Token")
 
     def issuer(self, url, environment):
-        return cos.Oidc(environment, endpoint=url)
+        return cos.TkeIssuer(environment, endpoint=url)
 
     def answer(self, seen):
         wanted = {"x-tc-action": "AssumeRoleWithWebIdentity", "x-tc-version": "2018-08-13", "authorization": "SKIP"}
@@ -154,7 +154,7 @@ class Cvm(Cloud):
 
     def issuer(self, url, environment):
         del environment
-        return cos.Metadata(endpoint=url)
+        return cos.CvmRoleIssuer(endpoint=url)
 
     def answer(self, seen):
         if (seen.method, seen.path) == ("GET", self.folder):

@@ -64,6 +64,6 @@ def test_the_examples_can_be_used():
 def test_the_extras_are_the_packages():
     """The page and pyproject.toml know the same extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {package.extra for package in (sdk.Alibaba, sdk.Tencent, sdk.Aws)}
+    extras = {package.extra for package in (sdk.AlibabaSdk, sdk.TencentSdk, sdk.AwsSdk)}
     assert extras == set(project["optional-dependencies"])
     assert all(f"[{extra}]" in PAGE for extra in extras)

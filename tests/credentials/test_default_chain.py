@@ -8,10 +8,10 @@ from starlette.responses import Response
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import oss
-from exporter.credentials.default_chain import Default
-from exporter.credentials.environment import Environment
-from exporter.credentials.refreshing import Temporary
-from exporter.credentials.sdk import Sdk
+from exporter.credentials.default_chain import DefaultChain
+from exporter.credentials.environment import EnvironmentCredentials
+from exporter.credentials.refreshing import RefreshingCredentials
+from exporter.credentials.sdk import SdkIssuer
 from tests.credentials.conftest import NAMES
 from tests.credentials.issuers import AlibabaSts, Ecs
 
@@ -48,12 +48,12 @@ def default(street, environment):
 
     def compose(package, variables, *, pod=False):
         whole = {**variables, **(environment if pod else {})}
-        return Default(
+        return DefaultChain(
             (
-                Temporary("sdk", Sdk(package)),
-                Environment(NAMES.environment, whole),
-                Temporary("oidc", oss.Oidc(whole, endpoint=url)),
-                Temporary("metadata", oss.Metadata(whole, endpoint=url)),
+                RefreshingCredentials("sdk", SdkIssuer(package)),
+                EnvironmentCredentials(NAMES.environment, whole),
+                RefreshingCredentials("oidc", oss.RrsaIssuer(whole, endpoint=url)),
+                RefreshingCredentials("metadata", oss.EcsRoleIssuer(whole, endpoint=url)),
             )
         )
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from exporter.core.errors import CredentialsError
 from exporter.credentials import cos, metadata, oss
-from exporter.credentials.refreshing import Temporary
+from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.issuers import CLOUDS, TOKEN, iso
 from tests.rawserver import free_port
 
@@ -165,7 +165,7 @@ async def test_a_slow_answer(temporary, fetch, cloud, monkeypatch):
 
 async def test_nobody_there(fetch, environment, cloud):
     """Where nobody listens, that is said."""
-    source = Temporary("testing", cloud().issuer(f"http://127.0.0.1:{free_port()}", environment))
+    source = RefreshingCredentials("testing", cloud().issuer(f"http://127.0.0.1:{free_port()}", environment))
     with pytest.raises(CredentialsError, match=r"no connection to 127\.0\.0\.1:[0-9]+: Connection refused$") as caught:
         await source.get(fetch)
     assert caught.value.reason == "connect"

@@ -10,7 +10,7 @@ from exporter.core.http import Request
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import cos, metadata, oss
 from exporter.credentials.default_chain import NotConfigured
-from exporter.credentials.refreshing import Temporary
+from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.conftest import offline
 from tests.credentials.issuers import Cvm, Ecs, iso
 from tests.rawserver import raw_server
@@ -147,7 +147,7 @@ async def test_a_failure_that_the_service_tells(temporary, fetch, cloud):
 
 async def test_metadata_can_be_switched_off(environment):
     """With ALIBABA_CLOUD_ECS_METADATA_DISABLED nobody is asked."""
-    issuer = oss.Metadata({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
+    issuer = oss.EcsRoleIssuer({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
     with pytest.raises(NotConfigured, match="switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         await issuer.issue(offline, time.time())
 
@@ -155,9 +155,9 @@ async def test_metadata_can_be_switched_off(environment):
 @pytest.mark.parametrize(
     ("issuer", "url"),
     [
-        (oss.Metadata({}), "http://100.100.100.200/latest/api/token"),
+        (oss.EcsRoleIssuer({}), "http://100.100.100.200/latest/api/token"),
         (
-            cos.Metadata(),
+            cos.CvmRoleIssuer(),
             "http://metadata.tencentyun.com/latest/meta-data/cam/security-credentials/",
         ),
     ],
@@ -205,7 +205,7 @@ async def test_the_credentials_uri_is_asked_directly():
         raise TransportError("no route", reason="connect")
 
     with pytest.raises(TransportError):
-        await oss.Metadata({"ALIBABA_CLOUD_CREDENTIALS_URI": "http://keys.invalid"}).issue(note, time.time())
+        await oss.EcsRoleIssuer({"ALIBABA_CLOUD_CREDENTIALS_URI": "http://keys.invalid"}).issue(note, time.time())
     assert asked == [("http://keys.invalid/", True)]
 
 
@@ -215,7 +215,7 @@ async def test_the_credentials_uri_is_asked_directly():
 async def test_a_credentials_uri_that_is_none(uri):
     """What is no URI is an error, and nobody is asked."""
     with pytest.raises(CredentialsError) as caught:
-        await oss.Metadata({"ALIBABA_CLOUD_CREDENTIALS_URI": uri}).issue(offline, time.time())
+        await oss.EcsRoleIssuer({"ALIBABA_CLOUD_CREDENTIALS_URI": uri}).issue(offline, time.time())
     assert str(caught.value) == "ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host"
     assert caught.value.reason == "config"
 
@@ -237,7 +237,7 @@ async def test_no_proxy_is_asked(fetch, monkeypatch, environment, temporary, clo
         monkeypatch.setenv(name, f"http://{address}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        source = Temporary("metadata", made.issuer(outside, environment))
+        source = RefreshingCredentials("metadata", made.issuer(outside, environment))
         assert (await source.get(fetch)).key_id == "id-1"
         assert heads == []
         other = await proxied(fetch, outside)

@@ -66,13 +66,13 @@ async def test_the_session_may_have_a_name(temporary, fetch, environment):
 )
 async def test_where_rrsa_asks(environment, more, host):
     """The Security Token Service is asked over https, in the region and the network that the environment names."""
-    asked = await request_of(oss.Oidc({**environment, **more}))
+    asked = await request_of(oss.RrsaIssuer({**environment, **more}))
     assert (asked["url"].partition("?")[0], asked["direct"]) == (f"https://{host}/", False)
 
 
 async def test_where_tke_asks(environment):
     """TKE's keys come from one host, over https, through the proxy where there is one."""
-    asked = await request_of(cos.Oidc(environment))
+    asked = await request_of(cos.TkeIssuer(environment))
     assert (asked["url"], asked["direct"]) == ("https://sts.tencentcloudapi.com/", False)
 
 
@@ -169,8 +169,8 @@ async def test_an_answer_that_lacks_a_level(temporary, fetch, cloud, body, missi
 @pytest.mark.parametrize(
     ("issuer", "name"),
     [
-        *((oss.Oidc, f"ALIBABA_CLOUD_{name}") for name in ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE")),
-        *((cos.Oidc, f"TKE_{name}") for name in ("REGION", "PROVIDER_ID", "WEB_IDENTITY_TOKEN_FILE", "ROLE_ARN")),
+        *((oss.RrsaIssuer, f"ALIBABA_CLOUD_{name}") for name in ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE")),
+        *((cos.TkeIssuer, f"TKE_{name}") for name in ("REGION", "PROVIDER_ID", "WEB_IDENTITY_TOKEN_FILE", "ROLE_ARN")),
     ],
 )
 @pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
@@ -184,7 +184,7 @@ async def test_a_variable_that_is_missing(environment, issuer, name, value):
     assert (str(caught.value), caught.value.reason) == (f"not in the environment: {name}", "config")
 
 
-@pytest.mark.parametrize("issuer", [oss.Oidc, cos.Oidc], ids=["oss", "cos"])
+@pytest.mark.parametrize("issuer", [oss.RrsaIssuer, cos.TkeIssuer], ids=["oss", "cos"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [(None, "cannot be read: No such file or directory"), (b"", "is empty"), (b"a b", "holds a character")],
@@ -201,7 +201,9 @@ async def test_a_token_file_that_holds_none(environment, token_file, issuer, con
     assert caught.value.reason == "config"
 
 
-@pytest.mark.parametrize(("issuer", "name"), [(oss.Oidc, "ALIBABA_CLOUD_STS_REGION"), (cos.Oidc, "TKE_REGION")])
+@pytest.mark.parametrize(
+    ("issuer", "name"), [(oss.RrsaIssuer, "ALIBABA_CLOUD_STS_REGION"), (cos.TkeIssuer, "TKE_REGION")]
+)
 @pytest.mark.parametrize("region", ["cn.evil.example/", "cn\r\nx: y", "CN", "ü"], ids=ascii)
 async def test_a_region_that_is_none(environment, issuer, name, region):
     """What is no region never becomes part of a host or a header."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.issuer_response import Issued
-from exporter.credentials.refreshing import Temporary
+from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.conftest import offline
 from tests.credentials.issuers import Ecs
 
@@ -215,7 +215,7 @@ class Steady:
 
 async def test_keys_without_an_end(clock):
     """Keys of which nobody tells the end are asked for again after a minute."""
-    source = Temporary("testing", Steady(), now=clock)
+    source = RefreshingCredentials("testing", Steady(), now=clock)
     assert (await source.get(offline)).key_id == "id-1"
     for clock.offset in (59, 61):
         assert (await source.get(offline)).key_id == "id-1"
@@ -233,6 +233,6 @@ class Faulty:
 
 async def test_a_fault_of_our_own(clock, caplog):
     """What nobody foresaw is an error of the credentials, and stands whole in the log."""
-    error = await failure(Temporary("testing", Faulty(), now=clock), offline)
+    error = await failure(RefreshingCredentials("testing", Faulty(), now=clock), offline)
     assert (str(error), error.reason) == ("the exporter failed to get keys; see its log", "config")
     assert "KeyError" in caplog.text

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from exporter.core.http import ConnectionSettings
 from exporter.credentials import oss
-from exporter.credentials.refreshing import Temporary
+from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.issuers import AlibabaSts, iso
 from tests.rawserver import raw_server
 from tests.rig import rig, target_at
@@ -31,7 +31,7 @@ async def test_a_listing_with_temporary_keys(environment):
         else:
             await peer.answer()
 
-    source = Temporary("oidc", oss.Oidc(environment, endpoint="http://sts.invalid"))
+    source = RefreshingCredentials("oidc", oss.RrsaIssuer(environment, endpoint="http://sts.invalid"))
     async with raw_server(proxy) as address:
         connection = ConnectionSettings(proxy_url=f"http://{address}")
         async with rig(target_at("http://oss.invalid", credentials=source, connection=connection)) as parts:
@@ -48,7 +48,7 @@ async def test_a_listing_without_keys(street, environment):
     made, url = street
     made.cloud = AlibabaSts()
     made.cloud.fault = lambda _: Response(status_code=503)
-    source = Temporary("oidc", oss.Oidc(environment, endpoint=url))
+    source = RefreshingCredentials("oidc", oss.RrsaIssuer(environment, endpoint=url))
     async with rig(target_at("http://127.0.0.1:1", credentials=source)) as parts:
         error = await parts.failure()
         assert parts.counts() == (0, 0, 0)

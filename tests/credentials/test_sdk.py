@@ -67,7 +67,7 @@ async def failure(issuer):
 
 async def test_the_event_loop_goes_on(slow):
     """While a package blocks, everything else goes on."""
-    asked = asyncio.create_task(sdk.Sdk(slow).issue(offline, time.time()))
+    asked = asyncio.create_task(sdk.SdkIssuer(slow).issue(offline, time.time()))
     for _ in range(10):
         await asyncio.sleep(0.001)
     assert not asked.done()
@@ -79,7 +79,7 @@ async def test_the_event_loop_goes_on(slow):
 async def test_a_package_that_hangs(slow, monkeypatch):
     """A package that hangs is told as too slow; no second thread is lost on it, and its answer counts when it comes."""
     monkeypatch.setattr(sdk, "SECONDS", 0.05)
-    issuer = sdk.Sdk(slow)
+    issuer = sdk.SdkIssuer(slow)
     for _ in range(3):
         assert await failure(issuer) == ("json gave no keys within 0.05 s", "timeout")
     assert len(slow.threads) == 1
@@ -92,7 +92,7 @@ async def test_a_package_that_hangs(slow, monkeypatch):
 async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
     """A package that hangs does not keep the program from ending."""
     monkeypatch.setattr(sdk, "SECONDS", 0.05)
-    await failure(sdk.Sdk(slow))
+    await failure(sdk.SdkIssuer(slow))
     assert [thread.daemon for thread in slow.threads] == [True]
 
 
@@ -112,25 +112,25 @@ async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
 )
 async def test_what_a_package_raises(error, message, reason):
     """Whatever a package raises is told by its kind and code; the message may hold what was sent."""
-    assert await failure(sdk.Sdk(Raising(error))) == (message, reason)
+    assert await failure(sdk.SdkIssuer(Raising(error))) == (message, reason)
 
 
 async def test_keys_that_have_expired(slow):
     """Keys whose end is in the past are not used, though a package gave them."""
     slow.keys = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
-    assert await failure(sdk.Sdk(slow)) == ("json gave keys that have expired already", "auth")
+    assert await failure(sdk.SdkIssuer(slow)) == ("json gave keys that have expired already", "auth")
 
 
 async def test_the_end_that_a_package_tells(slow):
     """Keys live until the end that a package tells."""
     slow.keys = lambda: Credentials("i", Secret("s"), None, 5000.0)
-    assert (await sdk.Sdk(slow).issue(offline, 2000.0)).lifetime == 3000.0
+    assert (await sdk.SdkIssuer(slow).issue(offline, 2000.0)).lifetime == 3000.0
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(slow, key):
     """What cannot stand in a header is not used, though a package gave it."""
     slow.keys = lambda: Credentials("i", Secret(key))
-    text, reason = await failure(sdk.Sdk(slow))
+    text, reason = await failure(sdk.SdkIssuer(slow))
     assert text.startswith(("json gave a key that is empty", "json gave a key that holds a character"))
     assert reason == "malformed"

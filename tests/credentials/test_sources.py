@@ -77,7 +77,7 @@ def test_a_secret_that_lost_its_key(read):
 
 @pytest.mark.parametrize(
     ("provider", "package", "extra"),
-    [("oss", sdk.Alibaba, "alibaba"), ("cos", sdk.Tencent, "tencent"), ("s3", sdk.Aws, "aws")],
+    [("oss", sdk.AlibabaSdk, "alibaba"), ("cos", sdk.TencentSdk, "tencent"), ("s3", sdk.AwsSdk, "aws")],
 )
 def test_a_package_that_is_not_installed(read, monkeypatch, provider, package, extra):
     """Where the vendor's package is asked for but not installed, the configuration is wrong, and the extra is named."""

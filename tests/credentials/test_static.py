@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import header_values
+from exporter.credentials.header_values import header_problem
 from tests.credentials.conftest import offline
 
 pytestmark = pytest.mark.anyio
@@ -150,7 +150,7 @@ async def test_what_is_no_file(source, make):
         ),
         (
             {"id": "i", "secret": "hunter2 "},
-            [f"credentials.secret: {header_values.wrong(' ')}"],
+            [f"credentials.secret: {header_problem(' ')}"],
         ),
         (
             {"id": "i", "secret": "hunter2", "tokn": "hunter3"},

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from exporter.credentials import header_values
+from exporter.credentials.header_values import header_problem
 from tests.credentials.issuers import TOKEN, AlibabaSts, Cvm, Ecs, iso
 
 OURS = re.compile(r"(AWS|ALIBABA_CLOUD|TENCENTCLOUD|TKE)_.*|.*_proxy", re.IGNORECASE)
@@ -192,9 +192,9 @@ def test_alibaba_has_no_other_ways():
     """The ways that are asked are those of the default chain of Alibaba's package, in its order."""
     program = (
         "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
-        "from exporter.credentials.sdk import Alibaba\n"
+        "from exporter.credentials.sdk import AlibabaSdk\n"
         "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
-        "assert [type(one) for one in chain] == [type(one) for one in Alibaba._providers()]\n"
+        "assert [type(one) for one in chain] == [type(one) for one in AlibabaSdk._providers()]\n"
         "print(len(chain))\n"
     )
     names = ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")
@@ -345,7 +345,7 @@ def test_aws_refusal(ask, irsa):
         ({"AWS_ACCESS_KEY_ID": "hunter2"}, "botocore gave no keys: PartialCredentialsError", False),
         (
             {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "hunter2 "},
-            f"botocore gave a key that {header_values.wrong(' ')}",
+            f"botocore gave a key that {header_problem(' ')}",
             False,
         ),
     ],
