@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.credentials import cos, oss, sdk
+from exporter.credentials import cos, oss, s3, sdk
 from exporter.credentials.default_chain import DefaultChain
 from exporter.credentials.environment import EnvironmentCredentials
 from exporter.credentials.refreshing import RefreshingCredentials
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from exporter.credentials.refreshing import Issuer
 
 SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
-    "oss": {"oidc": oss.RrsaIssuer, "metadata": oss.EcsRoleIssuer, "sdk": lambda _: sdk.SdkIssuer(sdk.AlibabaSdk())},
+    "oss": {"oidc": oss.RrsaIssuer, "metadata": oss.EcsRoleIssuer, "sdk": lambda _: sdk.SdkIssuer(oss.AlibabaSdk())},
     "cos": {
         "oidc": cos.TkeIssuer,
         "metadata": lambda _: cos.CvmRoleIssuer(),
-        "sdk": lambda _: sdk.SdkIssuer(sdk.TencentSdk()),
+        "sdk": lambda _: sdk.SdkIssuer(cos.TencentSdk()),
     },
-    "s3": {"sdk": lambda _: sdk.SdkIssuer(sdk.AwsSdk())},
+    "s3": {"sdk": lambda _: sdk.SdkIssuer(s3.AwsSdk())},
 }
 """Who issues keys, by provider and by the source's word in the configuration; each is made with the environment.
 

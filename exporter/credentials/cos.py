@@ -10,17 +10,20 @@ import json
 import re
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core.errors import CredentialsError
 from exporter.core.http import Request
 from exporter.credentials import issuer_response, key_files, metadata
+from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
+from exporter.credentials.sdk import import_quietly, make_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.interfaces import Fetch
+    from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
 STS: Final = "https://sts.tencentcloudapi.com"
@@ -103,3 +106,25 @@ class CvmRoleIssuer:
             _NAMES,
             now=now,
         )
+
+
+class TencentSdk:
+    """tencentcloud-sdk-python-common: its default chain, which does not tell when keys expire."""
+
+    extra = "tencent"
+    module = "tencentcloud"
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def keys(self) -> Credentials:
+        """The keys of the chain. Those of a profile are read anew each time, a role's are renewed by the package."""
+        known = import_quietly("tencentcloud.common.credential", "tencentcloud_sdk_common", "urllib3")
+        try:
+            found = self._found or known.DefaultCredentialProvider().get_credentials()
+        except (OSError, AttributeError, known.TencentCloudSDKException) as error:
+            why = f"{self.module} found no keys ({type(error).__name__})"
+            raise NotConfigured(why, reason="config") from None
+        credentials = make_credentials(*found.get_credential_info())
+        self._found = None if isinstance(found, known.Credential) else found
+        return credentials

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from exporter.core.errors import CredentialsError, ScrapeError
@@ -20,12 +20,14 @@ from exporter.credentials import issuer_response, key_files, metadata
 from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
 from exporter.credentials.header_values import header_problem
+from exporter.credentials.sdk import import_quietly, make_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.http import Response
     from exporter.core.interfaces import Fetch
+    from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
 STS_SECONDS: Final = 5.0
@@ -176,3 +178,61 @@ async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
 
 def _is_true(environment: Mapping[str, str], name: str) -> bool:
     return environment.get(name, "").lower() == "true"
+
+
+class AlibabaSdk:
+    """alibabacloud-credentials: the providers of its default chain, each asked in its order.
+
+    Not its `DefaultCredentialsProvider` itself: that one does not hand on when keys expire, and starts a thread that
+    looks for the ECS metadata service each minute. The variables are read once, when the package is imported.
+    """
+
+    extra = "alibaba"
+    module = "alibabacloud_credentials"
+
+    def __init__(self) -> None:
+        self._chain: list[Any] = []
+
+    def keys(self) -> Credentials:
+        """The keys of the first provider that has some; from then on of that one."""
+        lacking = []
+        for provider in self._chain or self._providers():
+            try:
+                found = provider.get_credentials()
+            except Exception as error:  # noqa: BLE001 - as its own chain does
+                lacking.append(f"{provider.get_provider_name()}: {_told(error)}")
+                continue
+            self._chain = [provider]
+            expires = found.get_expiration()
+            return make_credentials(
+                found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token(), expires
+            )
+        if self._chain:
+            raise CredentialsError(f"{self.module} gave no keys: {', '.join(lacking)}", reason="auth")
+        raise NotConfigured(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
+
+    @staticmethod
+    def _providers() -> list[Any]:
+        loggers = ("credentials", "alibabacloud-tea", "apscheduler", "urllib3")
+        known = import_quietly("alibabacloud_credentials.provider", *loggers)
+        told = import_quietly("alibabacloud_credentials.utils.auth_util")
+        chain = [known.EnvironmentVariableCredentialsProvider()]
+        if told.enable_oidc_credential:
+            chain.append(known.OIDCRoleArnCredentialsProvider())
+        chain += [known.CLIProfileCredentialsProvider(), known.ProfileCredentialsProvider()]
+        if told.environment_ecs_metadata_disabled.lower() != "true":
+            chain.append(known.EcsRamRoleCredentialsProvider(async_update_enabled=False))
+        if told.environment_credentials_uri:
+            chain.append(known.URLCredentialsProvider())
+        return chain
+
+
+def _told(error: Exception) -> str:
+    """What a provider of Alibaba's package raised: the first words, the status and the code.
+
+    The rest of a message may hold an answer, or what was sent.
+    """
+    name, text = type(error).__name__, str(error)
+    words = re.split(r"[^\w ]", text)[0].strip() if name in ("CredentialException", "ValueError") else name
+    codes = re.findall(r"http_code[:=] ?(\d{3})\b|\"Code\": ?\"([A-Za-z0-9_.-]{1,128})\"", text)
+    return " ".join([words, *(status or code for status, code in codes)])

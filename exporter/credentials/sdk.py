@@ -14,7 +14,7 @@ import re
 from concurrent.futures import Future
 from importlib.util import find_spec
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
@@ -124,7 +124,7 @@ def _checked(found: Credentials, who: str, now: float) -> Issued:
     return Issued(found, found.expires - now)
 
 
-def _load(name: str, *loggers: str) -> ModuleType:
+def import_quietly(name: str, *loggers: str) -> ModuleType:
     """Import a module of a package, and silence its `loggers`."""
     module = importlib.import_module(name)
     for logger in loggers:
@@ -132,107 +132,5 @@ def _load(name: str, *loggers: str) -> ModuleType:
     return module
 
 
-def _credentials(key_id: str, secret: str, token: str | None, expires: float | None = None) -> Credentials:
+def make_credentials(key_id: str, secret: str, token: str | None, expires: float | None = None) -> Credentials:
     return Credentials(key_id or "", Secret(secret or ""), Secret(token) if token else None, expires)
-
-
-class AlibabaSdk:
-    """alibabacloud-credentials: the providers of its default chain, each asked in its order.
-
-    Not its `DefaultCredentialsProvider` itself: that one does not hand on when keys expire, and starts a thread that
-    looks for the ECS metadata service each minute. The variables are read once, when the package is imported.
-    """
-
-    extra = "alibaba"
-    module = "alibabacloud_credentials"
-
-    def __init__(self) -> None:
-        self._chain: list[Any] = []
-
-    def keys(self) -> Credentials:
-        """The keys of the first provider that has some; from then on of that one."""
-        lacking = []
-        for provider in self._chain or self._providers():
-            try:
-                found = provider.get_credentials()
-            except Exception as error:  # noqa: BLE001 - as its own chain does
-                lacking.append(f"{provider.get_provider_name()}: {_told(error)}")
-                continue
-            self._chain = [provider]
-            expires = found.get_expiration()
-            return _credentials(
-                found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token(), expires
-            )
-        if self._chain:
-            raise CredentialsError(f"{self.module} gave no keys: {', '.join(lacking)}", reason="auth")
-        raise NotConfigured(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
-
-    @staticmethod
-    def _providers() -> list[Any]:
-        loggers = ("credentials", "alibabacloud-tea", "apscheduler", "urllib3")
-        known = _load("alibabacloud_credentials.provider", *loggers)
-        told = _load("alibabacloud_credentials.utils.auth_util")
-        chain = [known.EnvironmentVariableCredentialsProvider()]
-        if told.enable_oidc_credential:
-            chain.append(known.OIDCRoleArnCredentialsProvider())
-        chain += [known.CLIProfileCredentialsProvider(), known.ProfileCredentialsProvider()]
-        if told.environment_ecs_metadata_disabled.lower() != "true":
-            chain.append(known.EcsRamRoleCredentialsProvider(async_update_enabled=False))
-        if told.environment_credentials_uri:
-            chain.append(known.URLCredentialsProvider())
-        return chain
-
-
-def _told(error: Exception) -> str:
-    """What a provider of Alibaba's package raised: the first words, the status and the code.
-
-    The rest of a message may hold an answer, or what was sent.
-    """
-    name, text = type(error).__name__, str(error)
-    words = re.split(r"[^\w ]", text)[0].strip() if name in ("CredentialException", "ValueError") else name
-    codes = re.findall(r"http_code[:=] ?(\d{3})\b|\"Code\": ?\"([A-Za-z0-9_.-]{1,128})\"", text)
-    return " ".join([words, *(status or code for status, code in codes)])
-
-
-class TencentSdk:
-    """tencentcloud-sdk-python-common: its default chain, which does not tell when keys expire."""
-
-    extra = "tencent"
-    module = "tencentcloud"
-
-    def __init__(self) -> None:
-        self._found: Any = None
-
-    def keys(self) -> Credentials:
-        """The keys of the chain. Those of a profile are read anew each time, a role's are renewed by the package."""
-        known = _load("tencentcloud.common.credential", "tencentcloud_sdk_common", "urllib3")
-        try:
-            found = self._found or known.DefaultCredentialProvider().get_credentials()
-        except (OSError, AttributeError, known.TencentCloudSDKException) as error:
-            why = f"{self.module} found no keys ({type(error).__name__})"
-            raise NotConfigured(why, reason="config") from None
-        credentials = _credentials(*found.get_credential_info())
-        self._found = None if isinstance(found, known.Credential) else found
-        return credentials
-
-
-class AwsSdk:
-    """botocore: its chain of providers, for the profile and the region that the environment names."""
-
-    extra = "aws"
-    module = "botocore"
-
-    def __init__(self) -> None:
-        self._found: Any = None
-
-    def keys(self) -> Credentials:
-        """The keys of the chain. Those that do not expire are read anew each time, others renewed by the package."""
-        known = _load("botocore.session", "botocore", "urllib3")
-        found = self._found or known.get_session().get_credentials()
-        if found is None:
-            raise NotConfigured(f"{self.module} found no keys", reason="config")
-        frozen = found.get_frozen_credentials()
-        # Nothing public tells it; the vendor's own command line reads it like this.
-        expiry = getattr(found, "_expiry_time", None)
-        self._found = found if expiry else None
-        return _credentials(frozen.access_key, frozen.secret_key, frozen.token, expiry.timestamp() if expiry else None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from exporter import config
-from exporter.credentials import SOURCES, sdk
+from exporter.credentials import SOURCES, cos, oss, s3
 from exporter.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,6 @@ def test_the_examples_can_be_used():
 def test_the_extras_are_the_packages():
     """The page and pyproject.toml know the same extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {package.extra for package in (sdk.AlibabaSdk, sdk.TencentSdk, sdk.AwsSdk)}
+    extras = {package.extra for package in (oss.AlibabaSdk, cos.TencentSdk, s3.AwsSdk)}
     assert extras == set(project["optional-dependencies"])
     assert all(f"[{extra}]" in PAGE for extra in extras)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import SOURCES, sdk
+from exporter.credentials import SOURCES, cos, oss, s3
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}
@@ -77,7 +77,7 @@ def test_a_secret_that_lost_its_key(read):
 
 @pytest.mark.parametrize(
     ("provider", "package", "extra"),
-    [("oss", sdk.AlibabaSdk, "alibaba"), ("cos", sdk.TencentSdk, "tencent"), ("s3", sdk.AwsSdk, "aws")],
+    [("oss", oss.AlibabaSdk, "alibaba"), ("cos", cos.TencentSdk, "tencent"), ("s3", s3.AwsSdk, "aws")],
 )
 def test_a_package_that_is_not_installed(read, monkeypatch, provider, package, extra):
     """Where the vendor's package is asked for but not installed, the configuration is wrong, and the extra is named."""

@@ -192,7 +192,7 @@ def test_alibaba_has_no_other_ways():
     """The ways that are asked are those of the default chain of Alibaba's package, in its order."""
     program = (
         "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
-        "from exporter.credentials.sdk import AlibabaSdk\n"
+        "from exporter.credentials.oss import AlibabaSdk\n"
         "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
         "assert [type(one) for one in chain] == [type(one) for one in AlibabaSdk._providers()]\n"
         "print(len(chain))\n"
