@@ -1,13 +1,18 @@
-"""Where the keys of an account come from. A new source is a file here and a line in `SOURCES`."""
+"""Where the credentials of an account come from: one file per kind of source, and one per vendor (oss, cos, s3).
+
+A new source is a class with `issue` and a line in `ISSUERS`. HTTP requests go through the `fetch` that a source is
+given; no HTTP client and no other room is imported here, and no vendor's package before its credentials are requested.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.credentials import cos, oss, s3, sdk
+from exporter.credentials import cos, oss, s3
 from exporter.credentials.default_chain import DefaultChain
 from exporter.credentials.environment import EnvironmentCredentials
 from exporter.credentials.refreshing import RefreshingCredentials
+from exporter.credentials.sdk import SdkIssuer
 from exporter.credentials.static import FILE_SUFFIX, StaticCredentials
 
 if TYPE_CHECKING:
@@ -17,22 +22,25 @@ if TYPE_CHECKING:
     from exporter.core.section import Section
     from exporter.credentials.refreshing import Issuer
 
-SOURCES: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
-    "oss": {"oidc": oss.RrsaIssuer, "metadata": oss.EcsRoleIssuer, "sdk": lambda _: sdk.SdkIssuer(oss.AlibabaSdk())},
+ISSUERS: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
+    "oss": {
+        "oidc": oss.RrsaIssuer,
+        "metadata": oss.EcsRoleIssuer,
+        "sdk": lambda _: SdkIssuer(oss.AlibabaSdk()),
+    },
     "cos": {
         "oidc": cos.TkeIssuer,
         "metadata": lambda _: cos.CvmRoleIssuer(),
-        "sdk": lambda _: sdk.SdkIssuer(cos.TencentSdk()),
+        "sdk": lambda _: SdkIssuer(cos.TencentSdk()),
     },
-    "s3": {"sdk": lambda _: sdk.SdkIssuer(s3.AwsSdk())},
+    "s3": {"sdk": lambda _: SdkIssuer(s3.AwsSdk())},
 }
-"""Who issues keys, by provider and by the source's word in the configuration; each is made with the environment.
+"""The issuers of temporary credentials by provider and source, each made from the environment.
 
-The sources `static`, `environment` and `default` stand beside, for every provider.
+The sources `static`, `environment` and `default` exist for every provider.
 """
 
-_ORDER: Final = ("sdk", "environment", "oidc", "metadata")
-"""Of the source `default`."""
+_DEFAULT_ORDER: Final = ("sdk", "environment", "oidc", "metadata")
 
 
 def from_section(
@@ -43,28 +51,28 @@ def from_section(
     provider: str,
     account: str = "",
 ) -> CredentialSource:
-    """The source that an account's `credentials` describe; what is wrong with them joins the section's problems.
+    """Returns the source that an account's `credentials` describe; adds problems to the section's.
 
-    No key is looked for yet: that happens at each use. `environment` is read then. `account` is for the log.
+    Nothing is requested yet: credentials and `environment` are read at each use. `account` is for the log.
     """
-    issuers = SOURCES.get(provider, {})
-    word = section.choice("source", ("default", "environment", "static", *issuers), "default")
-    if not word:  # which keys belong there is not known then
+    makers = ISSUERS.get(provider, {})
+    word = section.choice("source", ("default", "environment", "static", *makers), "default")
+    if not word:  # an unknown source: it is also unknown which other keys belong to it
         return EnvironmentCredentials(names.environment, environment)
     if word == "static":
-        source: CredentialSource = StaticCredentials.from_section(section, names)
-    else:
-        for key in (names.key_id, names.secret, names.token):
-            section.refuse(key, "needs source: static")
-            section.refuse(key + FILE_SUFFIX, "needs source: static")
-        made = {name: make(environment) for name, make in issuers.items()}
-        found: dict[str, CredentialSource] = {"environment": EnvironmentCredentials(names.environment, environment)}
-        found |= {name: RefreshingCredentials(name, issuer, account=account) for name, issuer in made.items()}
-        source = (
-            DefaultChain(tuple(found[name] for name in _ORDER if name in found)) if word == "default" else found[word]
-        )
-        issuer = made.get(word)
-        if isinstance(issuer, sdk.SdkIssuer) and (missing := issuer.lacking()):
-            section.problem("source", missing)
+        static = StaticCredentials.from_section(section, names)
+        section.finish(discreet=True)
+        return static
+    for key in (names.key_id, names.secret, names.token):
+        section.refuse(key, "requires source: static")
+        section.refuse(key + FILE_SUFFIX, "requires source: static")
+    issuers = {name: make(environment) for name, make in makers.items()}
+    issuer = issuers.get(word)
+    if isinstance(issuer, SdkIssuer) and (missing := issuer.missing()):
+        section.problem("source", missing)
     section.finish(discreet=True)
-    return source
+    sources: dict[str, CredentialSource] = {"environment": EnvironmentCredentials(names.environment, environment)}
+    sources |= {name: RefreshingCredentials(name, issuer, account=account) for name, issuer in issuers.items()}
+    if word == "default":
+        return DefaultChain(tuple(sources[name] for name in _DEFAULT_ORDER if name in sources))
+    return sources[word]

@@ -1,4 +1,4 @@
-"""The first source that is set up on this machine."""
+"""The first source that is configured on this machine."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ if TYPE_CHECKING:
 
 
 class NotConfigured(CredentialsError):
-    """There is no such source of keys on this machine; another one may be."""
+    """A source is not configured on this machine; another one may be."""
 
 
 class DefaultChain:
-    """Asks the sources in their order, and stays with the first that gives keys.
+    """Tries the sources in their order, and keeps to the first that returns credentials.
 
-    A source that is not set up here is passed over. One that is, and fails, ends the search: the next would give keys
-    of somebody else.
+    A source that is not configured is skipped. One that is configured but fails ends the search, because the next one
+    could return the credentials of another identity.
     """
 
     def __init__(self, sources: tuple[CredentialSource, ...]) -> None:
         self._sources = sources
-        self._found: CredentialSource | None = None
+        self._chosen: CredentialSource | None = None
 
     @property
     def name(self) -> str:
-        """The source that gave the keys; `default` as long as none did."""
-        return self._found.name if self._found else "default"
+        """The chosen source; `default` until one is chosen."""
+        return self._chosen.name if self._chosen else "default"
 
     @property
     def expires(self) -> float | None:
-        """As the source that gave the keys tells it."""
-        return self._found.expires if self._found else None
+        """When the credentials of the chosen source expire (Unix seconds)."""
+        return self._chosen.expires if self._chosen else None
 
     async def get(self, fetch: Fetch) -> Credentials:
-        """Keys that can be used now. Raises CredentialsError, with what each of the sources lacks."""
-        if self._found:
-            return await self._found.get(fetch)
-        lacking = []
+        """Returns valid credentials. Raises CredentialsError, which names what each source lacks."""
+        if self._chosen:
+            return await self._chosen.get(fetch)
+        skipped = []
         for source in self._sources:
             try:
                 credentials = await source.get(fetch)
             except NotConfigured as error:
-                lacking.append(f"{source.name}: {error}")
+                skipped.append(f"{source.name}: {error}")
             except CredentialsError as error:
                 raise CredentialsError(f"{source.name}: {error}", reason=error.reason) from None
             else:
-                self._found = source
+                self._chosen = source
                 return credentials
-        raise CredentialsError(f"no source of keys is set up; {'; '.join(lacking)}", reason="config")
+        raise CredentialsError(f"no credentials are configured; {'; '.join(skipped)}", reason="config")

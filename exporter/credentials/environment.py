@@ -1,4 +1,4 @@
-"""Keys in the environment, under the names that the vendor's own tools use."""
+"""Credentials in environment variables, under the names that the vendor's own tools use."""
 
 from __future__ import annotations
 
@@ -16,41 +16,39 @@ if TYPE_CHECKING:
 
 
 class EnvironmentCredentials:
-    """The first family of variables of which one is set; it must be whole. An empty variable is not set.
+    """The first group of variables of which at least one is set. An empty variable counts as not set.
 
-    A family is the names for the key id, the secret and the token.
+    A group is the names for the key id, the secret and the token; only the token is optional.
     """
 
     name = "environment"
     expires: float | None = None
 
-    def __init__(self, families: tuple[tuple[str, str, str], ...], environment: Mapping[str, str]) -> None:
-        self._families = families
+    def __init__(self, groups: tuple[tuple[str, str, str], ...], environment: Mapping[str, str]) -> None:
+        self._groups = groups
         self._environment = environment
 
     async def get(self, _fetch: Fetch) -> Credentials:
-        """The keys that are set now. Raises CredentialsError."""
-        for family in self._families:
-            key_id, secret, token = values = [self._environment.get(name, "") for name in family]
-            if not any(values):
+        """Returns the credentials that are set now. Raises CredentialsError."""
+        for group in self._groups:
+            values = {name: value for name in group if (value := self._environment.get(name))}
+            if not values:
                 continue
-            missing = [name for name, value in zip(family[:2], values, strict=False) if not value]
-            if missing:
-                given = " and ".join(name for name, value in zip(family, values, strict=True) if value)
-                raise CredentialsError(
-                    f"{given}: set in the environment, but {' and '.join(missing)} not", reason="config"
-                )
-            for name, value in zip(family, values, strict=True):
-                if value and (wrong := header_problem(value)):
-                    raise CredentialsError(f"{name} in the environment {wrong}", reason="config")
-            return Credentials(key_id, Secret(secret), Secret(token) if token else None)
-        wanted = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._families)
-        raise NotConfigured(f"there are no keys in the environment: set {wanted}", reason="config")
+            if missing := [name for name in group[:2] if name not in values]:
+                message = f"{', '.join(values)} set in the environment without {', '.join(missing)}: set all or none"
+                raise CredentialsError(message, reason="config")
+            for name, value in values.items():
+                if problem := header_problem(value):
+                    raise CredentialsError(f"{name} in the environment {problem}", reason="config")
+            key_id, secret, token = (values.get(name) for name in group)
+            return Credentials(key_id or "", Secret(secret or ""), Secret(token) if token else None)
+        pairs = ", or ".join(f"{key_id} and {secret}" for key_id, secret, _ in self._groups)
+        raise NotConfigured(f"no credentials in the environment: set {pairs}", reason="config")
 
 
 def required(environment: Mapping[str, str], *names: str) -> list[str]:
-    """The values of the variables `names`. Raises NotConfigured where one of them is not set, or empty."""
+    """Returns the values of the variables `names`. Raises NotConfigured if one of them is not set, or empty."""
     missing = [name for name in names if not environment.get(name)]
     if missing:
-        raise NotConfigured(f"not in the environment: {', '.join(missing)}", reason="config")
+        raise NotConfigured(f"not set in the environment: {', '.join(missing)}", reason="config")
     return [environment[name] for name in names]

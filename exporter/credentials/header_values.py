@@ -1,14 +1,14 @@
-"""Which keys can be sent."""
+"""Which strings can be sent in an HTTP header."""
 
 from __future__ import annotations
 
 import re
 
 
-def header_problem(key: str) -> str:
-    """What is wrong with a key, in words that do not hold it; empty where nothing is."""
-    if not key:
+def header_problem(value: str) -> str:
+    """Returns why `value` cannot be sent, without repeating it; an empty string if it can."""
+    if not value:
         return "is empty"
-    if not re.fullmatch(r"[!-~]+", key):
-        return "holds a character that cannot stand in an HTTP header: a blank, a line end, or what is not ASCII"
+    if not re.fullmatch(r"[!-~]+", value):
+        return "contains a character that HTTP headers do not allow (a space, a line break or a non-ASCII character)"
     return ""

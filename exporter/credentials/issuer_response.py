@@ -1,4 +1,4 @@
-"""What those who issue temporary keys answer: JSON with the keys and their end, or a refusal."""
+"""Responses of the services that issue temporary credentials: JSON with credentials and their expiry, or an error."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from exporter.core.http import Response
 
-MAX_BYTES: Final = 64 * 1024
-"""Of an answer; keys with the longest tokens take a tenth."""
+MAX_RESPONSE_BYTES: Final = 64 * 1024
+"""Credentials with the longest tokens need a tenth of it."""
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _LATEST: Final = 1e11
@@ -29,14 +29,14 @@ _LATEST: Final = 1e11
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Temporary keys, good for `lifetime` seconds from when they were asked for; None: nobody tells how long."""
+    """Temporary credentials, valid for `lifetime` seconds from when they were requested; None: unknown."""
 
     credentials: Credentials
     lifetime: float | None
 
 
 class FieldNames(NamedTuple):
-    """What an issuer calls the parts of its answer."""
+    """What an issuer calls the fields of its response."""
 
     key_id: str
     secret: str
@@ -44,43 +44,48 @@ class FieldNames(NamedTuple):
     expires: str
 
 
-def parse_object(response: Response, who: str) -> dict[str, Any]:
-    """The JSON object in the answer of `who`. Raises CredentialsError."""
+def safe_code(value: object) -> str:
+    """Returns `value` if it is an error code or a request id; else an empty string: it may repeat what was sent."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def parse_object(response: Response, issuer: str) -> dict[str, Any]:
+    """Returns the JSON object in the response of `issuer`. Raises CredentialsError."""
     try:
-        found = json.loads(response.body)
+        parsed = json.loads(response.body)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise CredentialsError(f"{who} answered with what is not JSON, or no object", reason="malformed")
-    return found
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise CredentialsError(f"{issuer} returned something other than a JSON object", reason="malformed")
+    return parsed
 
 
 def parse_credentials(
-    found: Mapping[str, Any], names: FieldNames, response: Response, *, who: str, now: float
+    fields: Mapping[str, Any], names: FieldNames, response: Response, *, issuer: str, now: float
 ) -> Issued:
-    """The keys that stand in `found`, a part of the answer of `who` to a request sent at the Unix time `now`.
+    """Returns the credentials in `fields`, a part of the response of `issuer` to a request sent at Unix time `now`.
 
-    How long they are good is measured by the issuer's own clock, which signs its answer with the date: this machine's
-    may be off. Raises CredentialsError.
+    The lifetime is measured by the issuer's clock, from the response's header Date, because this machine's clock may be
+    wrong. Raises CredentialsError.
     """
     for name in names[:3]:
-        value = found.get(name)
+        value = fields.get(name)
         if not isinstance(value, str):
-            raise CredentialsError(f"{who} answered without {name}", reason="malformed")
-        if wrong := header_problem(value):
-            raise CredentialsError(f"{who} answered with a {name} that {wrong}", reason="malformed")
-    expires = _moment(found.get(names.expires))
+            raise CredentialsError(f"{issuer} returned no {name}", reason="malformed")
+        if problem := header_problem(value):
+            raise CredentialsError(f"{issuer} returned a {name} that {problem}", reason="malformed")
+    expires = _unix_seconds(fields.get(names.expires))
     if expires is None:
-        raise CredentialsError(f"{who} does not tell when the keys expire ({names.expires})", reason="malformed")
+        raise CredentialsError(f"{issuer} returned no valid expiry time ({names.expires})", reason="malformed")
     lifetime = expires - _date(response, now)
     if lifetime <= 0:
-        raise CredentialsError(f"{who} gave keys that have expired already", reason="auth")
-    token = Secret(found[names.token])
-    return Issued(Credentials(found[names.key_id], Secret(found[names.secret]), token, expires), lifetime)
+        raise CredentialsError(f"{issuer} returned credentials that have already expired", reason="auth")
+    token = Secret(fields[names.token])
+    return Issued(Credentials(fields[names.key_id], Secret(fields[names.secret]), token, expires), lifetime)
 
 
-def _moment(value: object) -> float | None:
-    """The Unix seconds of a number of them, or of a time with its zone; None where `value` is neither."""
+def _unix_seconds(value: object) -> float | None:
+    """Returns the time in Unix seconds; None if `value` is neither a number of them nor a time with its zone."""
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
@@ -100,23 +105,19 @@ def _date(response: Response, now: float) -> float:
 
 
 def issuer_error(
-    who: str, status: int, advice: str, *, code: object = None, request_id: object = None
+    issuer: str, status: int, advice: str, *, code: object = None, request_id: object = None
 ) -> CredentialsError:
-    """The error for an answer that holds no keys. `advice`: what to check where it is the asker's fault.
+    """Returns the error for a response without credentials. `advice`: what to check if the issuer refused the request.
 
-    Of what an issuer tells, only a code and a request id are shown; its sentences may repeat what was sent.
+    The message contains the code and the request id, but no other text of the response: it may repeat what was sent.
     """
-    code, request_id = _word(code), _word(request_id)
-    what = f"{who} answered {status}{f' {code}' if code else ''}"
-    where = f" (request id {request_id})" if request_id else ""
+    code, request_id = safe_code(code), safe_code(request_id)
+    fact = f"{issuer} returned {status}{f' {code}' if code else ''}"
+    suffix = f" (request id {request_id})" if request_id else ""
     if status == HTTPStatus.TOO_MANY_REQUESTS or re.search("Throttling|LimitExceeded", code):
-        return CredentialsError(f"{what}: too many requests{where}", reason="throttled")
+        return CredentialsError(f"{fact}: too many requests{suffix}", reason="throttled")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code.startswith("InternalError"):
-        return CredentialsError(f"{what}: it has a fault of its own{where}", reason="http_5xx")
+        return CredentialsError(f"{fact}: server error; will be retried{suffix}", reason="http_5xx")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return CredentialsError(f"{what}: redirects are not followed{where}", reason="malformed")
-    return CredentialsError(f"{what}: {advice}{where}", reason="auth")
-
-
-def _word(text: object) -> str:
-    return text if isinstance(text, str) and _WORD.fullmatch(text) else ""
+        return CredentialsError(f"{fact}: redirects are not followed{suffix}", reason="malformed")
+    return CredentialsError(f"{fact}: {advice}{suffix}", reason="auth")

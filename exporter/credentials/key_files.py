@@ -1,34 +1,37 @@
-"""A key in a file of its own, which may change at any time."""
+"""Files that contain one key or token each, and may change at any time."""
 
 from __future__ import annotations
 
+import asyncio
 import stat
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from exporter.core.errors import CredentialsError
 from exporter.credentials.header_values import header_problem
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-LARGEST_FILE: Final = 64 * 1024
-"""Bytes; the longest tokens have a few thousand."""
+MAX_FILE_BYTES: Final = 64 * 1024
+"""The longest tokens have a few thousand bytes."""
 
 
-def read_key(path: Path) -> str:
-    """What the file holds, without the line end at its end. It blocks. Raises CredentialsError."""
+async def read_key(path: str | Path) -> str:
+    """Returns the content of the file, without trailing line breaks. Raises CredentialsError."""
+    return await asyncio.to_thread(_read_key, Path(path))
+
+
+def _read_key(path: Path) -> str:
     try:
-        # Opening a pipe would wait for a writer.
+        # Opening a named pipe would block until something writes to it.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise CredentialsError(f"{path} is not a file", reason="config")
+            raise CredentialsError(f"{path} is not a regular file", reason="config")
         with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise CredentialsError(f"{path} cannot be read: {error.strerror}", reason="config") from None
-    if len(content) > LARGEST_FILE:
-        raise CredentialsError(f"{path} is longer than {LARGEST_FILE} bytes: it is not a key", reason="config")
-    # As Latin-1, every byte is a character: what is none of ASCII is told as such.
+    if len(content) > MAX_FILE_BYTES:
+        raise CredentialsError(f"{path} is longer than {MAX_FILE_BYTES} bytes and cannot be a key", reason="config")
+    # Latin-1 decodes every byte, so that header_problem reports those that are not ASCII.
     key = content.decode("latin-1").rstrip("\r\n")
-    if wrong := header_problem(key):
-        raise CredentialsError(f"{path} {wrong}", reason="config")
+    if problem := header_problem(key):
+        raise CredentialsError(f"{path} {problem}", reason="config")
     return key

@@ -1,6 +1,6 @@
-"""The role of a virtual machine, as the metadata service beside it gives its keys.
+"""The credentials of a virtual machine's role, from the metadata service of its host.
 
-It listens on an address that is reached from this machine only, without TLS; so it is never asked through a proxy.
+The service listens on an address that only this machine reaches, without TLS, so it is never requested through a proxy.
 """
 
 from __future__ import annotations
@@ -21,55 +21,60 @@ if TYPE_CHECKING:
     from exporter.core.interfaces import Fetch
     from exporter.credentials.issuer_response import FieldNames, Issued
 
-SECONDS: Final = 2.0
-"""For one answer; it comes from beside this machine, and where it does not there is no such service."""
+METADATA_SECONDS: Final = 2.0
+"""For one response. The service is next to this machine: if nothing responds by then, there is none."""
 
-WHO: Final = "the metadata service"
+ISSUER: Final = "the metadata service"
 
 _ROLE: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 
-async def ask(
+async def request_metadata(
     fetch: Fetch, endpoint: str, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer of the service at the base URL `endpoint`. Raises NotConfigured where none comes, and ScrapeError."""
+    """Returns the response of the service at the base URL `endpoint`.
+
+    Raises NotConfigured if none arrives, and ScrapeError.
+    """
     scheme, _, host = endpoint.partition("://")
     request = Request("Metadata", scheme, host, path, method=method, headers=headers or {})
     try:
-        return await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=SECONDS, direct=True)
+        return await fetch(request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=METADATA_SECONDS, direct=True)
     except TransportError as error:
         if error.reason not in ("connect", "timeout"):
             raise
         raise NotConfigured(f"no metadata service: {error.message}", reason=error.reason) from None
 
 
-async def role_keys(
+async def role_credentials(
     get: Callable[[str], Awaitable[Response]], folder: str, names: FieldNames, *, now: float, role: str = ""
 ) -> Issued:
-    """The keys of `role` under the path `folder`; of the one that the service tells where it is empty.
+    """Returns the credentials of `role` from the path `folder`; if it is empty, of the role that the service names.
 
-    Raises CredentialsError, and what `get`, which reads a path, raises.
+    Raises CredentialsError, and what `get`, which requests a path, raises.
     """
     if not role:
         response = await get(folder)
         if response.status == HTTPStatus.NOT_FOUND:
             raise NotConfigured("no role is attached to this machine", reason="config")
         if response.status != HTTPStatus.OK:
-            raise issuer_response.issuer_error(WHO, response.status, "it does not tell the role of this machine")
+            raise issuer_response.issuer_error(ISSUER, response.status, "cannot read the role of this machine")
         role = response.body.decode("latin-1").strip()
     if not _ROLE.fullmatch(role):
-        raise CredentialsError("what should be the name of the role of this machine is none", reason="malformed")
+        raise CredentialsError("the role of this machine has an invalid name", reason="malformed")
     response = await get(folder + role)
     if response.status == HTTPStatus.NOT_FOUND:
         raise CredentialsError(f"the role {role} is not attached to this machine", reason="config")
     if response.status != HTTPStatus.OK:
-        raise issuer_response.issuer_error(WHO, response.status, f"it gives no keys of the role {role}")
-    return successful(response, names, who=WHO, now=now)
+        advice = f"cannot read the credentials of the role {role}"
+        raise issuer_response.issuer_error(ISSUER, response.status, advice)
+    return parse_response(response, names, issuer=ISSUER, now=now)
 
 
-def successful(response: Response, names: FieldNames, *, who: str, now: float) -> Issued:
-    """The keys in an answer that tells its outcome as `Code`. Raises CredentialsError."""
-    found = issuer_response.parse_object(response, who)
-    if found.get("Code") != "Success":
-        raise issuer_response.issuer_error(who, response.status, "its Code is not Success", code=found.get("Code"))
-    return issuer_response.parse_credentials(found, names, response, who=who, now=now)
+def parse_response(response: Response, names: FieldNames, *, issuer: str, now: float) -> Issued:
+    """Returns the credentials in a response whose field `Code` is its outcome. Raises CredentialsError."""
+    fields = issuer_response.parse_object(response, issuer)
+    code = fields.get("Code")
+    if code != "Success":
+        raise issuer_response.issuer_error(issuer, response.status, "its Code is not Success", code=code)
+    return issuer_response.parse_credentials(fields, names, response, issuer=issuer, now=now)

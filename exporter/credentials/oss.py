@@ -1,25 +1,24 @@
-"""Temporary keys of Alibaba Cloud: the role of a Kubernetes service account (RRSA), and the role of an ECS instance.
+"""Credentials of Alibaba Cloud: RRSA (the role of a Kubernetes service account), the role of an ECS instance, the SDK.
 
-The variables, their order and the fall back to the metadata service's first version are those of the vendor's own
-package alibabacloud-credentials 1.0.12.
+The variables, their order and the fallback to version 1 of the metadata service are those of the vendor's package
+alibabacloud-credentials 1.0.12.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from exporter.core.errors import CredentialsError, ScrapeError
 from exporter.core.http import Request
-from exporter.credentials import issuer_response, key_files, metadata
+from exporter.credentials import issuer_response, metadata, oidc
 from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
 from exporter.credentials.header_values import header_problem
+from exporter.credentials.key_files import read_key
 from exporter.credentials.sdk import import_quietly, make_credentials
 
 if TYPE_CHECKING:
@@ -30,26 +29,23 @@ if TYPE_CHECKING:
     from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
-STS_SECONDS: Final = 5.0
-"""For the whole answer of the Security Token Service; less than a scrape has, so that it can tell what it waits for."""
+ROLE_SECONDS: Final = 3600
+"""The requested lifetime: the longest that every role allows."""
 
-KEYS_SECONDS: Final = 3600
-"""What is asked for, and the longest time that every role allows."""
-
-METADATA: Final = "http://100.100.100.200"
+METADATA_URL: Final = "http://100.100.100.200"
 """Source: https://www.alibabacloud.com/help/en/ecs/user-guide/view-instance-metadata"""
 
 METADATA_TOKEN_SECONDS: Final = 21600
-"""The longest that the metadata service takes."""
+"""The longest lifetime that the metadata service accepts."""
 
 _NAMES: Final = issuer_response.FieldNames("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class RrsaIssuer:
-    """RRSA: the service account's token buys keys of a role. The token's file is read again each time.
+    """Exchanges the service account's token, read from its file each time, for credentials of a role.
 
-    `endpoint` is the base URL of STS; where it is empty, the one of the region that the environment names.
+    `endpoint` is the base URL of STS; if it is empty, that of the region in the environment.
     Source: https://www.alibabacloud.com/help/en/ram/developer-reference/api-sts-2015-04-01-assumerolewithoidc
     """
 
@@ -58,23 +54,23 @@ class RrsaIssuer:
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """New keys of the role. Raises ScrapeError."""
+        """Returns new credentials of the role. Raises ScrapeError."""
         names = ("ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE")
         role, provider, file = required(self._environment, *names)
-        scheme, _, host = (self._endpoint or self._regional()).partition("://")
-        who = "AssumeRoleWithOIDC"
-        moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        query = {"Action": who, "Version": "2015-04-01", "Format": "JSON", "Timestamp": moment}
-        # The token goes into the body, as a URL may be written into a log on its way.
+        scheme, _, host = (self._endpoint or self._regional_endpoint()).partition("://")
+        action = "AssumeRoleWithOIDC"
+        timestamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"Action": action, "Version": "2015-04-01", "Format": "JSON", "Timestamp": timestamp}
+        # The token is sent in the body, because proxies may log URLs.
         form = {
             "RoleArn": role,
             "OIDCProviderArn": provider,
-            "OIDCToken": await asyncio.to_thread(key_files.read_key, Path(file)),
-            "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or "batchops-exporter",
-            "DurationSeconds": str(KEYS_SECONDS),
+            "OIDCToken": await read_key(file),
+            "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or oidc.SESSION_NAME,
+            "DurationSeconds": str(ROLE_SECONDS),
         }
         request = Request(
-            who,
+            action,
             scheme,
             host,
             "/",
@@ -83,53 +79,49 @@ class RrsaIssuer:
             headers={"content-type": _FORM},
             body=urlencode(form).encode(),
         )
-        response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=STS_SECONDS, direct=False)
+        response = await oidc.request_sts(fetch, request)
         if response.status != HTTPStatus.OK:
-            raise _refused(who, response)
-        found = issuer_response.parse_object(response, who).get("Credentials")
-        if not isinstance(found, dict):
-            raise CredentialsError(f"{who} answered without Credentials", reason="malformed")
-        return issuer_response.parse_credentials(found, _NAMES, response, who=who, now=now)
+            raise _sts_error(action, response)
+        fields = issuer_response.parse_object(response, action).get("Credentials")
+        if not isinstance(fields, dict):
+            raise CredentialsError(f"{action} returned no Credentials", reason="malformed")
+        return issuer_response.parse_credentials(fields, _NAMES, response, issuer=action, now=now)
 
-    def _regional(self) -> str:
-        region = self._environment.get("ALIBABA_CLOUD_STS_REGION", "")
+    def _regional_endpoint(self) -> str:
+        region = oidc.region(self._environment, "ALIBABA_CLOUD_STS_REGION")
         if not region:
             return "https://sts.aliyuncs.com"
-        if not re.fullmatch(r"[a-z0-9-]+", region):
-            raise CredentialsError("ALIBABA_CLOUD_STS_REGION in the environment is no region", reason="config")
-        inside = _is_true(self._environment, "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED")
-        return f"https://sts{'-vpc' if inside else ''}.{region}.aliyuncs.com"
+        in_vpc = _is_true(self._environment, "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED")
+        return f"https://sts{'-vpc' if in_vpc else ''}.{region}.aliyuncs.com"
 
 
-def _refused(who: str, response: Response) -> CredentialsError:
+def _sts_error(action: str, response: Response) -> CredentialsError:
     try:
-        told = issuer_response.parse_object(response, who)
+        fields = issuer_response.parse_object(response, action)
     except CredentialsError:
-        told = {}
-    advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
-    return issuer_response.issuer_error(
-        who, response.status, advice, code=told.get("Code"), request_id=told.get("RequestId")
-    )
+        fields = {}
+    code, request_id = fields.get("Code"), fields.get("RequestId")
+    return issuer_response.issuer_error(action, response.status, oidc.ADVICE, code=code, request_id=request_id)
 
 
 class EcsRoleIssuer:
-    """The RAM role of the ECS instance; or, where ALIBABA_CLOUD_CREDENTIALS_URI is set, the keys that stand there."""
+    """The RAM role of the ECS instance; if ALIBABA_CLOUD_CREDENTIALS_URI is set, the credentials at that URI."""
 
-    def __init__(self, environment: Mapping[str, str], *, endpoint: str = METADATA) -> None:
+    def __init__(self, environment: Mapping[str, str], *, endpoint: str = METADATA_URL) -> None:
         self._environment = environment
         self._endpoint = endpoint
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """The keys of the role. Raises ScrapeError."""
+        """Returns the credentials of the role. Raises ScrapeError."""
         uri = self._environment.get("ALIBABA_CLOUD_CREDENTIALS_URI")
         if uri:
-            return await _from_uri(uri, fetch, now)
+            return await _request_uri(uri, fetch, now)
         if _is_true(self._environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
-            raise NotConfigured("switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED", reason="config")
+            raise NotConfigured("disabled by ALIBABA_CLOUD_ECS_METADATA_DISABLED", reason="config")
         token = await self._token(fetch)
         headers = {"x-aliyun-ecs-metadata-token": token} if token else {}
-        return await metadata.role_keys(
-            lambda path: metadata.ask(fetch, self._endpoint, path, headers=headers),
+        return await metadata.role_credentials(
+            lambda path: metadata.request_metadata(fetch, self._endpoint, path, headers=headers),
             "/latest/meta-data/ram/security-credentials/",
             _NAMES,
             now=now,
@@ -137,13 +129,13 @@ class EcsRoleIssuer:
         )
 
     async def _token(self, fetch: Fetch) -> str:
-        """What version 2 asks to see with each request; empty where version 1 will do.
+        """Returns the token that version 2 expects with each request; an empty string to use version 1.
 
-        Whatever goes wrong means version 1, unless the environment forbids that: it may be that only the answer to
-        this one request cannot reach a container.
+        Any failure means version 1, unless the environment forbids it: the response to this one request may be the
+        only one that cannot reach a container. Raises ScrapeError if version 1 is forbidden.
         """
         try:
-            response = await metadata.ask(
+            response = await metadata.request_metadata(
                 fetch,
                 self._endpoint,
                 "/latest/api/token",
@@ -152,7 +144,8 @@ class EcsRoleIssuer:
             )
             token = response.body.decode("latin-1")
             if response.status != HTTPStatus.OK or header_problem(token):
-                raise issuer_response.issuer_error(metadata.WHO, response.status, "it gives no token of version 2")
+                advice = "no token of version 2, and ALIBABA_CLOUD_IMDSV1_DISABLED is set"
+                raise issuer_response.issuer_error(metadata.ISSUER, response.status, advice)
         except ScrapeError:
             if _is_true(self._environment, "ALIBABA_CLOUD_IMDSV1_DISABLED"):
                 raise
@@ -160,8 +153,8 @@ class EcsRoleIssuer:
         return token
 
 
-async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
-    who = "the credentials URI"
+async def _request_uri(uri: str, fetch: Fetch, now: float) -> Issued:
+    issuer = "the credentials URI"
     try:
         parts = urlsplit(uri)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
@@ -170,10 +163,12 @@ async def _from_uri(uri: str, fetch: Fetch, now: float) -> Issued:
     if not usable or header_problem(uri):
         raise CredentialsError("ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host", reason="config")
     request = Request("CredentialsUri", parts.scheme, parts.netloc, parts.path or "/", parts.query)
-    response = await fetch(request, max_bytes=issuer_response.MAX_BYTES, seconds=metadata.SECONDS, direct=True)
+    response = await fetch(
+        request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=metadata.METADATA_SECONDS, direct=True
+    )
     if response.status != HTTPStatus.OK:
-        raise issuer_response.issuer_error(who, response.status, "it gives no keys")
-    return metadata.successful(response, _NAMES, who=who, now=now)
+        raise issuer_response.issuer_error(issuer, response.status, "check ALIBABA_CLOUD_CREDENTIALS_URI")
+    return metadata.parse_response(response, _NAMES, issuer=issuer, now=now)
 
 
 def _is_true(environment: Mapping[str, str], name: str) -> bool:
@@ -181,10 +176,10 @@ def _is_true(environment: Mapping[str, str], name: str) -> bool:
 
 
 class AlibabaSdk:
-    """alibabacloud-credentials: the providers of its default chain, each asked in its order.
+    """alibabacloud-credentials: the providers of its default chain, in its order.
 
-    Not its `DefaultCredentialsProvider` itself: that one does not hand on when keys expire, and starts a thread that
-    looks for the ECS metadata service each minute. The variables are read once, when the package is imported.
+    Not its `DefaultCredentialsProvider`: that one hides when credentials expire, and starts a thread that looks for the
+    ECS metadata service every minute. The package reads the environment once, when it is imported.
     """
 
     extra = "alibaba"
@@ -193,44 +188,49 @@ class AlibabaSdk:
     def __init__(self) -> None:
         self._chain: list[Any] = []
 
-    def keys(self) -> Credentials:
-        """The keys of the first provider that has some; from then on of that one."""
-        lacking = []
+    def load(self) -> Credentials:
+        """Returns the credentials of the first provider that has some, and of that provider from then on.
+
+        Raises CredentialsError.
+        """
+        failures = []
         for provider in self._chain or self._providers():
             try:
-                found = provider.get_credentials()
+                loaded = provider.get_credentials()
             except Exception as error:  # noqa: BLE001 - as its own chain does
-                lacking.append(f"{provider.get_provider_name()}: {_told(error)}")
+                failures.append(f"{provider.get_provider_name()}: {_describe_error(error)}")
                 continue
             self._chain = [provider]
-            expires = found.get_expiration()
             return make_credentials(
-                found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token(), expires
+                loaded.get_access_key_id(),
+                loaded.get_access_key_secret(),
+                loaded.get_security_token(),
+                loaded.get_expiration(),
             )
         if self._chain:
-            raise CredentialsError(f"{self.module} gave no keys: {', '.join(lacking)}", reason="auth")
-        raise NotConfigured(f"{self.module} found no keys: {', '.join(lacking)}", reason="config")
+            raise CredentialsError(f"{self.module} returned no credentials: {', '.join(failures)}", reason="auth")
+        raise NotConfigured(f"{self.module} found no credentials: {', '.join(failures)}", reason="config")
 
     @staticmethod
     def _providers() -> list[Any]:
         loggers = ("credentials", "alibabacloud-tea", "apscheduler", "urllib3")
-        known = import_quietly("alibabacloud_credentials.provider", *loggers)
-        told = import_quietly("alibabacloud_credentials.utils.auth_util")
-        chain = [known.EnvironmentVariableCredentialsProvider()]
-        if told.enable_oidc_credential:
-            chain.append(known.OIDCRoleArnCredentialsProvider())
-        chain += [known.CLIProfileCredentialsProvider(), known.ProfileCredentialsProvider()]
-        if told.environment_ecs_metadata_disabled.lower() != "true":
-            chain.append(known.EcsRamRoleCredentialsProvider(async_update_enabled=False))
-        if told.environment_credentials_uri:
-            chain.append(known.URLCredentialsProvider())
+        package = import_quietly("alibabacloud_credentials.provider", *loggers)
+        settings = import_quietly("alibabacloud_credentials.utils.auth_util")
+        chain = [package.EnvironmentVariableCredentialsProvider()]
+        if settings.enable_oidc_credential:
+            chain.append(package.OIDCRoleArnCredentialsProvider())
+        chain += [package.CLIProfileCredentialsProvider(), package.ProfileCredentialsProvider()]
+        if settings.environment_ecs_metadata_disabled.lower() != "true":
+            chain.append(package.EcsRamRoleCredentialsProvider(async_update_enabled=False))
+        if settings.environment_credentials_uri:
+            chain.append(package.URLCredentialsProvider())
         return chain
 
 
-def _told(error: Exception) -> str:
-    """What a provider of Alibaba's package raised: the first words, the status and the code.
+def _describe_error(error: Exception) -> str:
+    """Returns the first words, the HTTP status and the code of an error of the package.
 
-    The rest of a message may hold an answer, or what was sent.
+    The rest of its message may contain a response, or what was sent.
     """
     name, text = type(error).__name__, str(error)
     words = re.split(r"[^\w ]", text)[0].strip() if name in ("CredentialException", "ValueError") else name

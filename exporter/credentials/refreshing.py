@@ -1,4 +1,4 @@
-"""Keys that expire, held and renewed in time."""
+"""Credentials that expire, and are renewed before they do."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
     from exporter.credentials.issuer_response import Issued
 
 RENEW_SECONDS: Final = 15 * 60.0
-"""Keys are renewed so long before they expire; those of a short life when a quarter of it is left."""
+"""How long before their expiry credentials are renewed; a quarter of their lifetime if that is shorter."""
 
 RECHECK_SECONDS: Final = 60.0
-"""Keys of which nobody tells when they expire are asked for again after so long."""
+"""How often credentials are requested again if it is unknown when they expire."""
 
 RETRY_SECONDS: Final = 30.0
-"""A renewal that failed is tried again after so long, while the old keys are good."""
+"""The pause after a failed renewal, while the current credentials are valid."""
 
 log = logging.getLogger(__name__)
 
 
 class Issuer(Protocol):
-    """Who gives temporary keys."""
+    """Issues temporary credentials."""
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
-        """New keys, asked for at the Unix time `now`. Raises ScrapeError; NotConfigured where there is no such issuer.
+        """Returns new credentials, requested at the Unix time `now`, within a bounded time.
 
-        Whatever is waited for is bounded.
+        Raises ScrapeError; NotConfigured if there is no such issuer on this machine.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Current:
     credentials: Credentials
     until: float
     """Unix seconds of this machine's clock, like all times here."""
 
 
 class RefreshingCredentials:
-    """The keys of an issuer. They are asked for once at a time, whoever waits for them.
+    """The credentials of an issuer. One request serves all that wait for it.
 
-    Keys that are still good are given at once, and renewed meanwhile; so a slow issuer delays no listing. Where the
-    renewal fails they stay in use until they expire.
+    Valid credentials are returned at once and renewed in the background, so that a slow issuer delays no scrape. If a
+    renewal fails, they are used until they expire.
     """
 
     def __init__(self, name: str, issuer: Issuer, *, account: str = "", now: Callable[[], float] = time.time) -> None:
@@ -59,36 +59,36 @@ class RefreshingCredentials:
         self._issuer = issuer
         self._account = account
         self._now = now
-        self._held: _Held | None = None
+        self._current: _Current | None = None
         self._renew_at = 0.0
         self._renewal: asyncio.Task[CredentialsError | None] | None = None
-        self._told = ""
+        self._warning = ""
         """The last warning, until a renewal succeeds."""
 
     async def get(self, fetch: Fetch) -> Credentials:
-        """Keys that can be used now. Raises CredentialsError."""
+        """Returns valid credentials. Raises CredentialsError."""
         now = self._now()
-        if self._held is not None and now < self._held.until:
+        if self._current is not None and now < self._current.until:
             if now >= self._renew_at:
-                self._start(fetch)
-            return self._held.credentials
-        renewal = self._start(fetch)
-        # Who gives up waiting must not end what others wait for.
+                self._start_renewal(fetch)
+            return self._current.credentials
+        renewal = self._start_renewal(fetch)
+        # Waiting with `wait`: a cancelled scrape must not cancel the renewal, which others may wait for.
         await asyncio.wait({renewal})
         error = renewal.result()
-        if error is not None:  # anew: many may raise it at once
+        if error is not None:  # a new object, because several scrapes may raise it at once
             raise type(error)(error.message, reason=error.reason)
-        assert self._held is not None  # noqa: S101 - what a renewal without an error leaves behind
-        return self._held.credentials
+        assert self._current is not None  # noqa: S101 - set by a renewal that returned no error
+        return self._current.credentials
 
-    def _start(self, fetch: Fetch) -> asyncio.Task[CredentialsError | None]:
-        """The renewal that is under way, or a new one."""
+    def _start_renewal(self, fetch: Fetch) -> asyncio.Task[CredentialsError | None]:
+        """Returns the renewal in progress, or a new one."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self._renew(fetch), name=f"credentials {self._account}")
         return self._renewal
 
     async def _renew(self, fetch: Fetch) -> CredentialsError | None:
-        """Take new keys; else what went wrong."""
+        """Stores new credentials; returns the error if that fails."""
         now = self._now()
         try:
             issued = await self._issuer.issue(fetch, now)
@@ -97,25 +97,29 @@ class RefreshingCredentials:
         except ScrapeError as error:
             return self._failed(CredentialsError(error.message, reason=error.reason))
         except Exception:
-            log.exception("a fault of the exporter itself; please report it", extra={"account": self._account})
-            return self._failed(CredentialsError("the exporter failed to get keys; see its log", reason="config"))
-        life = issued.lifetime
+            log.exception("internal error (please report it)", extra={"account": self._account})
+            return self._failed(CredentialsError("internal error (please report it): see the log", reason="config"))
+        lifetime = issued.lifetime
         self.expires = issued.credentials.expires
-        self._held = _Held(issued.credentials, float("inf") if life is None else now + life)
-        self._renew_at = now + (RECHECK_SECONDS if life is None else life - min(RENEW_SECONDS, life / 4))
-        if self._told:
-            log.info("the credentials are renewed again", extra=self._facts())
-            self._told = ""
+        self._current = _Current(issued.credentials, float("inf") if lifetime is None else now + lifetime)
+        self._renew_at = now + (RECHECK_SECONDS if lifetime is None else lifetime - min(RENEW_SECONDS, lifetime / 4))
+        if self._warning:
+            log.info("credentials renewed again", extra=self._log_fields())
+            self._warning = ""
         return None
 
     def _failed(self, error: CredentialsError) -> CredentialsError:
-        """Plan the next try; warn, once for each reason, where the old keys hide the failure from the metrics."""
+        """Returns `error`, and schedules the next attempt.
+
+        Logs a warning, once for each reason, if the metrics do not show the error because valid credentials remain.
+        """
         now = self._now()
         self._renew_at = now + RETRY_SECONDS
-        if self._held is not None and now < self._held.until and error.message != self._told:
-            self._told = error.message
-            log.warning("the credentials could not be renewed, the old ones are used: %s", error, extra=self._facts())
+        if self._current is not None and now < self._current.until and error.message != self._warning:
+            self._warning = error.message
+            message = "credentials not renewed, the current ones are used until they expire: %s"
+            log.warning(message, error, extra=self._log_fields())
         return error
 
-    def _facts(self) -> dict[str, str]:
+    def _log_fields(self) -> dict[str, str]:
         return {"account": self._account, "source": self.name}

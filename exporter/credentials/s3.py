@@ -1,4 +1,4 @@
-"""Credentials of AWS."""
+"""Credentials of AWS, which come from its SDK only."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ if TYPE_CHECKING:
 
 
 class AwsSdk:
-    """botocore: its chain of providers, for the profile and the region that the environment names."""
+    """botocore: its chain of providers, for the profile and the region in the environment."""
 
     extra = "aws"
     module = "botocore"
 
     def __init__(self) -> None:
-        self._found: Any = None
+        self._provider: Any = None
 
-    def keys(self) -> Credentials:
-        """The keys of the chain. Those that do not expire are read anew each time, others renewed by the package."""
-        known = import_quietly("botocore.session", "botocore", "urllib3")
-        found = self._found or known.get_session().get_credentials()
-        if found is None:
-            raise NotConfigured(f"{self.module} found no keys", reason="config")
-        frozen = found.get_frozen_credentials()
-        # Nothing public tells it; the vendor's own command line reads it like this.
-        expiry = getattr(found, "_expiry_time", None)
-        self._found = found if expiry else None
-        return make_credentials(
-            frozen.access_key, frozen.secret_key, frozen.token, expiry.timestamp() if expiry else None
-        )
+    def load(self) -> Credentials:
+        """Returns the credentials of the chain. Raises NotConfigured, and whatever the package raises.
+
+        Those that do not expire are read again each time; the package renews the others.
+        """
+        package = import_quietly("botocore.session", "botocore", "urllib3")
+        provider = self._provider or package.get_session().get_credentials()
+        if provider is None:
+            raise NotConfigured(f"{self.module} found no credentials", reason="config")
+        frozen = provider.get_frozen_credentials()
+        # There is no public attribute; the vendor's own command line reads this one.
+        expiry = getattr(provider, "_expiry_time", None)
+        self._provider = provider if expiry else None
+        expires = expiry.timestamp() if expiry else None
+        return make_credentials(frozen.access_key, frozen.secret_key, frozen.token, expires)

@@ -1,8 +1,8 @@
-"""Keys from the vendor's own package, with all that it knows: profiles, assumed roles, single sign-on.
+"""Credentials from the vendor's own package, with all that it supports: profiles, assumed roles, single sign-on.
 
-The packages are optional, block, bring threads and loggers of their own, and may wait for minutes. So a package is
-imported when its keys are asked for and not before, runs in a thread of its own, is given up after `SECONDS`, and logs
-nothing: its lines may hold what it sends, and what it raises is told here.
+The packages are optional, block, start threads and loggers, and may wait for minutes. So a package is imported only
+when its credentials are requested, runs in a thread of its own, times out after `SDK_SECONDS`, and logs nothing: its
+log lines may contain what it sends, and its errors are reported by this module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.header_values import header_problem
-from exporter.credentials.issuer_response import Issued
+from exporter.credentials.issuer_response import Issued, safe_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from exporter.core.errors import Reason
     from exporter.core.interfaces import Fetch
 
-SECONDS: Final = 8.0
-"""For a package to give keys; then it is told as too slow, and what it gives later counts at the next use."""
-
-_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+SDK_SECONDS: Final = 8.0
+"""How long a package may take. A result that arrives later is used at the next request."""
 
 
 class Package(Protocol):
@@ -41,96 +39,101 @@ class Package(Protocol):
     extra: str
     """The extra of this distribution that installs it."""
     module: str
-    """What it is imported as, at the top."""
+    """Its top-level module."""
 
-    def keys(self) -> Credentials:
-        """Its keys. It blocks. Raises CredentialsError, and whatever the package raises."""
+    def load(self) -> Credentials:
+        """Returns its credentials; blocks. Raises CredentialsError, and whatever the package raises."""
 
 
 class SdkIssuer:
-    """Issues the keys of a package, which renews them by itself."""
+    """Issues the credentials of a package, which renews them itself."""
 
     def __init__(self, package: Package) -> None:
         self._package = package
-        self._answer: Future[Credentials | BaseException] | None = None
+        self._result: Future[Credentials | BaseException] | None = None
 
-    def lacking(self) -> str:
-        """How to get the package where it is not installed; empty where it is. It is not imported."""
+    def missing(self) -> str:
+        """Returns how to install the package; an empty string if it is installed. Does not import it."""
         if find_spec(self._package.module):
             return ""
-        return f"needs the package {self._package.module}: pip install 'batchops-exporter[{self._package.extra}]'"
+        return f"requires the package {self._package.module}: pip install 'batchops-exporter[{self._package.extra}]'"
 
     async def issue(self, _fetch: Fetch, now: float) -> Issued:
-        """The keys that the package gives now. Raises CredentialsError."""
-        if missing := self.lacking():
+        """Returns the current credentials of the package. Raises CredentialsError."""
+        if missing := self.missing():
             raise NotConfigured(missing, reason="config")
-        answer = self._answer = self._answer or _in_a_thread(self._package.keys)
-        waiting = asyncio.wrap_future(answer)
-        await asyncio.wait({waiting}, timeout=SECONDS)
-        if not answer.done():
-            waiting.cancel()  # the waiting, not what runs
-            raise CredentialsError(f"{self._package.module} gave no keys within {SECONDS:g} s", reason="timeout")
-        self._answer = None
-        outcome = answer.result()
-        if isinstance(outcome, CredentialsError):
-            raise outcome
-        if isinstance(outcome, BaseException):
-            raise _failure(self._package.module, outcome)
-        return _checked(outcome, self._package.module, now)
+        future = self._result = self._result or _start_thread(self._package.load)
+        waiting = asyncio.wrap_future(future)
+        await asyncio.wait({waiting}, timeout=SDK_SECONDS)
+        module = self._package.module
+        if not future.done():
+            waiting.cancel()  # only the waiting: the thread goes on
+            raise CredentialsError(f"{module} returned no credentials within {SDK_SECONDS:g} s", reason="timeout")
+        self._result = None
+        result = future.result()
+        if isinstance(result, CredentialsError):
+            raise result
+        if isinstance(result, BaseException):
+            raise _to_error(module, result)
+        return _check(result, module, now)
 
 
-def _in_a_thread(function: Callable[[], Credentials]) -> Future[Credentials | BaseException]:
-    """What `function` returns or raises. Its thread ends with the process, however long it takes: no pool waits.
+def _start_thread(function: Callable[[], Credentials]) -> Future[Credentials | BaseException]:
+    """Returns the future of what `function` returns or raises. Its thread never delays the end of the process.
 
-    What it raises is a result here, because a future logs an exception that nobody fetched.
+    An exception is a result here, because a future logs exceptions that are never retrieved.
     """
-    answer: Future[Credentials | BaseException] = Future()
-    answer.set_running_or_notify_cancel()  # nobody cancels what runs
+    future: Future[Credentials | BaseException] = Future()
+    future.set_running_or_notify_cancel()  # a running future cannot be cancelled
 
     def run() -> None:
         try:
-            answer.set_result(function())
-        except BaseException as error:  # noqa: BLE001 - whatever a package raises is an answer
-            answer.set_result(error)
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - whatever a package raises is a result
+            future.set_result(error)
 
     Thread(target=run, name="credentials", daemon=True).start()
-    return answer
+    return future
 
 
-def _failure(who: str, error: BaseException) -> CredentialsError:
-    """What the person on call needs to know of what a package raised. Its message may hold what was sent: left out."""
+def _to_error(module: str, error: BaseException) -> CredentialsError:
+    """Returns the error for what a package raised, without its message: that may contain what was sent."""
     if hasattr(error, "get_code"):  # of Tencent's package
-        code = error.get_code()
+        code = safe_code(error.get_code())
     else:  # of botocore
-        told = getattr(error, "response", None)
-        code = told.get("Error", {}).get("Code") if isinstance(told, dict) else None
-    code = code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+        response = getattr(error, "response", None)
+        code = safe_code(response.get("Error", {}).get("Code") if isinstance(response, dict) else None)
+    name = type(error).__name__
     reason: Reason = "config"
-    if re.search("Connect|Network|Timeout", code or type(error).__name__):
+    if re.search("Connect|Network|Timeout", code or name):
         reason = "connect"
     elif code and not code.startswith("Client"):
         reason = "auth"
-    return CredentialsError(f"{who} gave no keys: {type(error).__name__}{f' ({code})' if code else ''}", reason=reason)
+    return CredentialsError(f"{module} returned no credentials: {name}{f' ({code})' if code else ''}", reason=reason)
 
 
-def _checked(found: Credentials, who: str, now: float) -> Issued:
-    for key in (found.key_id, found.secret.reveal(), *([found.token.reveal()] if found.token else [])):
-        if wrong := header_problem(key):
-            raise CredentialsError(f"{who} gave a key that {wrong}", reason="malformed")
-    if found.expires is None:
-        return Issued(found, None)
-    if found.expires <= now:
-        raise CredentialsError(f"{who} gave keys that have expired already", reason="auth")
-    return Issued(found, found.expires - now)
+def _check(credentials: Credentials, module: str, now: float) -> Issued:
+    token = credentials.token
+    for key in (credentials.key_id, credentials.secret.reveal(), *([token.reveal()] if token else [])):
+        if problem := header_problem(key):
+            raise CredentialsError(f"{module} returned a key that {problem}", reason="malformed")
+    if credentials.expires is None:
+        return Issued(credentials, None)
+    if credentials.expires <= now:
+        raise CredentialsError(f"{module} returned credentials that have already expired", reason="auth")
+    return Issued(credentials, credentials.expires - now)
 
 
 def import_quietly(name: str, *loggers: str) -> ModuleType:
-    """Import a module of a package, and silence its `loggers`."""
+    """Returns the imported module of a package, whose `loggers` are silenced."""
     module = importlib.import_module(name)
     for logger in loggers:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     return module
 
 
-def make_credentials(key_id: str, secret: str, token: str | None, expires: float | None = None) -> Credentials:
+def make_credentials(
+    key_id: str | None, secret: str | None, token: str | None, expires: float | None = None
+) -> Credentials:
+    """Returns the credentials of a package; parts that it does not have are empty."""
     return Credentials(key_id or "", Secret(secret or ""), Secret(token) if token else None, expires)

@@ -1,25 +1,24 @@
-"""Keys in the configuration, or in files that it names."""
+"""Credentials in the configuration, or in files that it names."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import key_files
 from exporter.credentials.header_values import header_problem
+from exporter.credentials.key_files import read_key
 
 if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialNames, Fetch
     from exporter.core.section import Section
 
 FILE_SUFFIX: Final = "_file"
-"""With it, a key names the file that holds its value."""
+"""`access_key_secret_file` names the file that contains `access_key_secret`."""
 
 
 class StaticCredentials:
-    """Each part is a literal, or the file that holds it; the files are read at each use, so they may change."""
+    """Each part is a literal or a file. Files are read at each use, because they may change."""
 
     name = "static"
     expires: float | None = None
@@ -29,7 +28,7 @@ class StaticCredentials:
 
     @classmethod
     def from_section(cls, section: Section, names: CredentialNames) -> Self:
-        """The settings of this source; files are not read yet."""
+        """Returns the source that the settings describe, without reading files; adds problems to the section's."""
         return cls(
             _part(section, names.key_id) or Secret(""),
             _part(section, names.secret) or Secret(""),
@@ -37,27 +36,26 @@ class StaticCredentials:
         )
 
     async def get(self, _fetch: Fetch) -> Credentials:
-        """The keys, as they stand in the files now. Raises CredentialsError."""
+        """Returns the credentials, with the current content of the files. Raises CredentialsError."""
         key_id, secret, *token = [
-            Secret(await asyncio.to_thread(key_files.read_key, part)) if isinstance(part, Path) else part
-            for part in self._parts
+            Secret(await read_key(part)) if isinstance(part, Path) else part for part in self._parts
         ]
         return Credentials(key_id.reveal(), secret, token[0] if token else None)
 
 
 def _part(section: Section, key: str, *, required: bool = True) -> Secret | Path | None:
-    """The literal under `key` or the file under its twin; None where neither can be used."""
-    twin = key + FILE_SUFFIX
+    """Returns the literal of `key` or the file of its twin; None if neither is usable."""
+    file_key = key + FILE_SUFFIX
     literal = section.string(key, required=section.has(key))
-    file = section.file(twin, required=section.has(twin))
-    if section.has(key) and section.has(twin):
-        section.problem(key, f"stands beside {twin}: write one of the two")
-    elif section.has(twin):
+    file = section.file(file_key, required=section.has(file_key))
+    if section.has(key) and section.has(file_key):
+        section.problem(key, f"cannot be combined with {file_key}: set only one of them")
+    elif section.has(file_key):
         return Path(file)
     elif section.has(key):
-        if literal and (wrong := header_problem(literal)):
-            section.problem(key, wrong)
+        if literal and (problem := header_problem(literal)):
+            section.problem(key, problem)
         return Secret(literal)
     elif required:
-        section.problem(key, f"is required, here or in the file that {twin} names")
+        section.problem(key, f"is required: set it or {file_key}")
     return None

@@ -85,7 +85,7 @@ def clock():
     return Clock()
 
 
-class Street:
+class CloudServer:
     """An address at which one cloud after the other lives: an ASGI application for the whole run."""
 
     cloud: ASGIApp
@@ -96,17 +96,17 @@ class Street:
 
 
 @pytest.fixture(scope="session")
-def street():
+def cloud_server():
     """The street, and its base URL."""
-    made = Street()
+    made = CloudServer()
     with serve(made) as url:
         yield made, url
 
 
 @pytest.fixture
-def temporary(street, environment, clock):
+def refreshing(cloud_server, environment, clock):
     """Lets a cloud live in the street, and gives the source that asks it."""
-    made, url = street
+    made, url = cloud_server
 
     def make(cloud):
         made.cloud = cloud

@@ -25,7 +25,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 """Of the service account."""
 
 
-class Seen(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """One request that arrived."""
 
     method: str
@@ -39,25 +39,25 @@ class Cloud:
     """An ASGI application that notes what it is asked; `fault` may answer in its place, or change its answers."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedRequest] = []
         self.lifetime = 3600.0
         """Seconds that new keys are good for."""
         self.issued = 0
         """How many keys were given."""
-        self.delay: Callable[[Seen], float] = lambda _: 0.0
+        self.delay: Callable[[ReceivedRequest], float] = lambda _: 0.0
         """Seconds before an answer."""
-        self.fault: Callable[[Seen], Response | None] = lambda _: None
+        self.fault: Callable[[ReceivedRequest], Response | None] = lambda _: None
         self.change: Callable[[dict[str, Any]], Any] = lambda _: None
         """Changes the object that holds the keys."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = Request(scope, receive)
-        seen = Seen(asked.method, asked.url.path, asked.url.query, dict(asked.headers), await asked.body())
+        seen = ReceivedRequest(asked.method, asked.url.path, asked.url.query, dict(asked.headers), await asked.body())
         self.seen.append(seen)
         await asyncio.sleep(self.delay(seen))
         await (self.fault(seen) or self.answer(seen))(scope, receive, send)
 
-    def answer(self, seen: Seen) -> Response:
+    def answer(self, seen: ReceivedRequest) -> Response:
         raise NotImplementedError
 
     def issuer(self, url: str, environment: Mapping[str, str]) -> Issuer:

@@ -19,7 +19,7 @@ async def answer(issuer):
     try:
         issued = await issuer.issue(offline, time.time())
     except CredentialsError as error:
-        return {"error": str(error), "reason": error.reason, "not set up": isinstance(error, NotConfigured)}
+        return {"error": str(error), "reason": error.reason, "not configured": isinstance(error, NotConfigured)}
     keys = issued.credentials
     parts = [keys.key_id, keys.secret.reveal(), keys.token.reveal() if keys.token else None]
     return {"keys": parts, "expires": keys.expires, "imported": [name for name in PACKAGES if name in sys.modules]}
@@ -27,7 +27,7 @@ async def answer(issuer):
 
 def main(provider):
     logs.set_up("debug", "logfmt")
-    issuer = credentials.SOURCES[provider]["sdk"]({})
+    issuer = credentials.ISSUERS[provider]["sdk"]({})
     for _ in sys.stdin:
         sys.stdout.write(json.dumps(asyncio.run(answer(issuer))) + "\n")
         sys.stdout.flush()

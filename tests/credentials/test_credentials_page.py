@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from exporter import config
-from exporter.credentials import SOURCES, cos, oss, s3
+from exporter.credentials import ISSUERS, cos, oss, s3
 from exporter.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def row(provider, word):
 def test_each_source_has_its_row():
     """The table has a row for each provider and source, and no more."""
     written = {(cells[0], re.findall("`(.*?)`", cells[1])[0]) for cells in ROWS}
-    known = {(provider, word) for provider, words in SOURCES.items() for word in (*words, "environment")}
+    known = {(provider, word) for provider, words in ISSUERS.items() for word in (*words, "environment")}
     assert written == known | {("any", "static"), ("any", "default")}
     assert {provider for provider, _ in known} == set(PROVIDERS)
 

@@ -24,7 +24,7 @@ class Steady:
     extra = "steady"
     module = "json"
 
-    def keys(self):
+    def load(self):
         return Credentials("package", Secret("s"), None, 4102444800.0)
 
 
@@ -36,9 +36,9 @@ class Absent(Steady):
 
 
 @pytest.fixture
-def default(street, environment):
+def default(cloud_server, environment):
     """The default source of OSS, over a package, variables of the environment and clouds on loopback."""
-    made, url = street
+    made, url = cloud_server
     sts, ecs = AlibabaSts(), Ecs()
 
     async def both(scope, receive, send):
@@ -88,8 +88,8 @@ async def test_the_choice_stays(default, fetch):
     source._sources[1]._environment.update(A_ID="i", A_SECRET="s")
     assert (await source.get(fetch)).key_id == "id-1"
     ecs.fault = lambda _: Response(status_code=500)
-    source._found._held = None
-    with pytest.raises(CredentialsError, match="the metadata service answered 500"):
+    source._chosen._current = None
+    with pytest.raises(CredentialsError, match="the metadata service returned 500"):
         await source.get(fetch)
     assert source.name == "metadata"
 
@@ -97,8 +97,8 @@ async def test_the_choice_stays(default, fetch):
 @pytest.mark.parametrize(
     ("variables", "pod", "message", "reason"),
     [
-        ({"A_ID": "i"}, True, "environment: A_ID: set in the environment, but A_SECRET not", "config"),
-        ({}, True, "oidc: AssumeRoleWithOIDC answered 500: it has a fault of its own", "http_5xx"),
+        ({"A_ID": "i"}, True, "environment: A_ID set in the environment without A_SECRET: set all or none", "config"),
+        ({}, True, "oidc: AssumeRoleWithOIDC returned 500: server error; will be retried", "http_5xx"),
     ],
     ids=["environment", "oidc"],
 )
@@ -121,11 +121,11 @@ async def test_nothing_is_set_up(default, fetch):
         await compose(Absent(), {}).get(fetch)
     assert caught.value.reason == "config"
     assert str(caught.value).split("; ") == [
-        "no source of keys is set up",
-        "sdk: needs the package no_such_package: pip install 'batchops-exporter[absent]'",
-        "environment: there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET",
+        "no credentials are configured",
+        "sdk: requires the package no_such_package: pip install 'batchops-exporter[absent]'",
+        "environment: no credentials in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET",
         (
-            "oidc: not in the environment: ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, "
+            "oidc: not set in the environment: ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, "
             "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
         ),
         "metadata: no role is attached to this machine",

@@ -6,8 +6,6 @@ from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from tests.credentials.conftest import offline
 
-NONE = "there are no keys in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET"
-
 pytestmark = pytest.mark.anyio
 
 
@@ -36,15 +34,15 @@ async def test_the_first_family_that_is_set(source, environment, found):
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"A_ID": "hunter2"}, "A_ID: set in the environment, but A_SECRET not"),
-        ({"A_SECRET": "hunter2"}, "A_SECRET: set in the environment, but A_ID not"),
-        ({"A_TOKEN": "hunter2"}, "A_TOKEN: set in the environment, but A_ID and A_SECRET not"),
-        ({"A_ID": "hunter2", "B_ID": "j", "B_SECRET": "u"}, "A_ID: set in the environment, but A_SECRET not"),
-        ({"B_SECRET": "hunter2"}, "B_SECRET: set in the environment, but B_ID not"),
+        ({"A_ID": "hunter2"}, "A_ID set in the environment without A_SECRET: set all or none"),
+        ({"A_SECRET": "hunter2"}, "A_SECRET set in the environment without A_ID: set all or none"),
+        ({"A_TOKEN": "hunter2"}, "A_TOKEN set in the environment without A_ID, A_SECRET: set all or none"),
         (
-            {},
-            NONE,
+            {"A_ID": "hunter2", "B_ID": "j", "B_SECRET": "u"},
+            "A_ID set in the environment without A_SECRET: set all or none",
         ),
+        ({"B_SECRET": "hunter2"}, "B_SECRET set in the environment without B_ID: set all or none"),
+        ({}, "no credentials in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET"),
     ],
     ids=["no secret", "no id", "a token alone", "half, before a whole one", "half of the second", "none"],
 )
@@ -60,7 +58,7 @@ async def test_what_is_missing_is_named(source, environment, message):
 async def test_a_key_that_cannot_be_sent(source, name, end):
     """A key with a character that no HTTP header takes is an error that names the variable and not the value."""
     environment = {"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t", name: f"hunter2{end}"}
-    with pytest.raises(CredentialsError, match=f"^{name} in the environment holds a character") as caught:
+    with pytest.raises(CredentialsError, match=f"^{name} in the environment contains a character") as caught:
         await source(environment).get(offline)
     assert "hunter2" not in str(caught.value)
     assert caught.value.reason == "config"

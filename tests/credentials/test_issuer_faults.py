@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials import cos, metadata, oss
+from exporter.credentials import metadata, oidc
 from exporter.credentials.refreshing import RefreshingCredentials
 from tests.credentials.issuers import CLOUDS, TOKEN, iso
 from tests.rawserver import free_port
@@ -21,12 +21,12 @@ ALL = ("the metadata service ", "AssumeRoleWithOIDC ", "AssumeRoleWithWebIdentit
 
 
 @pytest.fixture
-def failure(temporary, fetch):
+def failure(refreshing, fetch):
     """The error where a cloud answers with a fault, without its first word; and its reason."""
 
     async def ask(made):
         with pytest.raises(CredentialsError) as caught:
-            await temporary(made).get(fetch)
+            await refreshing(made).get(fetch)
         text = str(caught.value)
         [who] = [who for who in ALL if text.startswith(who)]
         return text.removeprefix(who), caught.value.reason
@@ -56,7 +56,7 @@ async def test_a_status_that_is_no_success(failure, cloud):
     for status in (302, 400, 401, 403, 429, 500, 503):
         made.fault = lambda _, status=status: PlainTextResponse("hunter2", status)
         text, reasons[status] = await failure(made)
-        assert text.startswith(f"answered {status}: ")
+        assert text.startswith(f"returned {status}: ")
         assert "hunter2" not in text
     known = {302: "malformed", 429: "throttled", 500: "http_5xx", 503: "http_5xx"}
     assert reasons == {**dict.fromkeys((400, 401, 403), "auth"), **known}
@@ -67,7 +67,7 @@ async def test_a_redirect_is_not_followed(failure, cloud):
     made = cloud()
     made.fault = lambda seen: None if seen.path == "/elsewhere" else RedirectResponse("/elsewhere", 307)
     text, _ = await failure(made)
-    assert text == "answered 307: redirects are not followed"
+    assert text == "returned 307: redirects are not followed"
     assert "/elsewhere" not in {seen.path for seen in made.seen}
 
 
@@ -90,7 +90,7 @@ async def test_what_is_no_json_object(failure, cloud):
     for content in garbage:
         made.fault = garbled(content)
         found.append(await failure(made))
-    assert found == [("answered with what is not JSON, or no object", "malformed")] * len(garbage)
+    assert found == [("returned something other than a JSON object", "malformed")] * len(garbage)
 
 
 async def test_an_object_without_keys(failure, cloud):
@@ -107,11 +107,11 @@ async def test_a_part_that_is_no_key(failure, cloud, part):
     name = cloud.names[part]
     for absent in (None, 7, ["x"]):
         made.change = changed(name, absent)
-        assert await failure(made) == (f"answered without {name}", "malformed")
+        assert await failure(made) == (f"returned no {name}", "malformed")
     for value in ("", "a b", "a\nb", "schlüssel"):
         made.change = changed(name, value)
         text, reason = await failure(made)
-        assert text.startswith(f"answered with a {name} that ")
+        assert text.startswith(f"returned a {name} that ")
         assert reason == "malformed"
         assert "lüssel" not in text
 
@@ -126,14 +126,14 @@ async def test_an_end_that_is_none(failure, cloud):
     for value in values:
         made.change = changed(name, value)
         found.append(await failure(made))
-    assert found == [(f"does not tell when the keys expire ({name})", "malformed")] * len(values)
+    assert found == [(f"returned no valid expiry time ({name})", "malformed")] * len(values)
 
 
 async def test_keys_that_have_expired(failure, cloud):
     """Keys whose end is in the past are not used."""
     made = cloud()
     made.lifetime = -60
-    assert await failure(made) == ("gave keys that have expired already", "auth")
+    assert await failure(made) == ("returned credentials that have already expired", "auth")
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,24 @@ async def test_keys_that_have_expired(failure, cloud):
     [Response(b"x" * 70000), Response(gzip.compress(b" " * 10**7), headers={"content-encoding": "gzip"})],
     ids=["long", "bomb"],
 )
-async def test_a_huge_answer(temporary, fetch, cloud, answer):
+async def test_a_huge_answer(refreshing, fetch, cloud, answer):
     """An answer longer than 64 KiB is not read."""
     made = cloud()
     made.fault = lambda seen: None if asks_first(seen) else answer
     with pytest.raises(CredentialsError) as caught:
-        await temporary(made).get(fetch)
+        await refreshing(made).get(fetch)
     assert (str(caught.value), caught.value.reason) == ("the answer is longer than 65536 bytes", "too_large")
 
 
-async def test_a_slow_answer(temporary, fetch, cloud, monkeypatch):
+async def test_a_slow_answer(refreshing, fetch, cloud, monkeypatch):
     """An issuer that does not answer in time is given up, however the answer trickles."""
-    for module, name in ((oss, "STS_SECONDS"), (cos, "STS_SECONDS"), (metadata, "SECONDS")):
+    for module, name in ((oidc, "STS_SECONDS"), (metadata, "METADATA_SECONDS")):
         monkeypatch.setattr(module, name, 0.2)
     made = cloud()
     made.delay = lambda _: 5.0
     start = time.monotonic()
     with pytest.raises(CredentialsError, match=r"did not answer within 0.2 s$") as caught:
-        await temporary(made).get(fetch)
+        await refreshing(made).get(fetch)
     assert caught.value.reason == "timeout"
     assert time.monotonic() - start < 2
 
@@ -171,15 +171,15 @@ async def test_nobody_there(fetch, environment, cloud):
     assert caught.value.reason == "connect"
 
 
-async def test_nothing_secret_is_shown(temporary, fetch, cloud, caplog):
+async def test_nothing_secret_is_shown(refreshing, fetch, cloud, caplog):
     """Neither keys nor the token stand in what the source prints as, in a log of any level, or in an error."""
     caplog.set_level(logging.DEBUG)
     made = cloud()
-    source = temporary(made)
+    source = refreshing(made)
     keys = await source.get(fetch)
-    shown = f"{keys} {keys!r} {source} {source!r} {source._issuer!r} {source._held!r}"
+    shown = f"{keys} {keys!r} {source} {source!r} {source._issuer!r} {source._current!r}"
     made.fault = lambda seen: JSONResponse({"Code": "X", "Message": f"{TOKEN} {seen.body!r}"}, 400)
-    source._held = None
+    source._current = None
     with pytest.raises(CredentialsError) as caught:
         await source.get(fetch)
     shown += f"{caught.value} {caught.value!r} {caplog.text}"
@@ -187,8 +187,8 @@ async def test_nothing_secret_is_shown(temporary, fetch, cloud, caplog):
         assert secret not in shown
 
 
-async def test_keys_of_the_form_documented(temporary, fetch, cloud):
+async def test_keys_of_the_form_documented(refreshing, fetch, cloud):
     """Whatever the vendor adds to its answer does not matter."""
     made = cloud()
     made.change = lambda found: found.update(LastUpdated=iso(time.time()), Added={"later": [1]})
-    assert (await temporary(made).get(fetch)).key_id == "id-1"
+    assert (await refreshing(made).get(fetch)).key_id == "id-1"

@@ -30,16 +30,16 @@ def paths(cloud):
 
 
 @BOTH
-async def test_the_keys(temporary, fetch, cloud):
+async def test_the_keys(refreshing, fetch, cloud):
     """The keys of the machine's role are what the metadata service gave, with the end that it told."""
-    source = temporary(cloud())
+    source = refreshing(cloud())
     assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
 
 
-async def test_version_2_of_ecs(temporary, fetch, ecs):
+async def test_version_2_of_ecs(refreshing, fetch, ecs):
     """A token is asked for first, for the longest time, and goes with each request."""
-    await temporary(ecs).get(fetch)
+    await refreshing(ecs).get(fetch)
     assert paths(ecs) == [
         ("PUT", "/latest/api/token"),
         ("GET", "/latest/meta-data/ram/security-credentials/"),
@@ -59,96 +59,101 @@ async def test_version_2_of_ecs(temporary, fetch, ecs):
     ],
     ids=["400", "403", "404", "405", "500", "empty", "garbage"],
 )
-async def test_version_1_of_ecs(temporary, fetch, ecs, answer):
+async def test_version_1_of_ecs(refreshing, fetch, ecs, answer):
     """Where no token is to be had, the keys are asked for without one, as the vendor's own package does."""
     ecs.fault = lambda seen: answer if seen.method == "PUT" else None
-    assert (await temporary(ecs).get(fetch)).key_id == "id-1"
+    assert (await refreshing(ecs).get(fetch)).key_id == "id-1"
     assert [seen.headers.get("x-aliyun-ecs-metadata-token") for seen in ecs.seen] == [None] * 3
 
 
-async def test_version_1_can_be_forbidden(temporary, fetch, ecs, environment):
+async def test_version_1_can_be_forbidden(refreshing, fetch, ecs, environment):
     """With ALIBABA_CLOUD_IMDSV1_DISABLED, keys are not asked for without a token."""
     environment["ALIBABA_CLOUD_IMDSV1_DISABLED"] = "true"
-    source = temporary(ecs)
+    source = refreshing(ecs)
     assert (await source.get(fetch)).key_id == "id-1"
     ecs.fault = lambda seen: Response(status_code=403) if seen.method == "PUT" else None
     ecs.seen.clear()
     with pytest.raises(CredentialsError) as caught:
         await source._issuer.issue(fetch, time.time())
-    assert str(caught.value) == "the metadata service answered 403: it gives no token of version 2"
+    assert (
+        str(caught.value)
+        == "the metadata service returned 403: no token of version 2, and ALIBABA_CLOUD_IMDSV1_DISABLED is set"
+    )
     assert paths(ecs) == [("PUT", "/latest/api/token")]
 
 
-async def test_a_token_that_never_comes(temporary, fetch, ecs, monkeypatch):
+async def test_a_token_that_never_comes(refreshing, fetch, ecs, monkeypatch):
     """In a container the answer to the request for a token may get lost: the keys are asked for without one."""
-    monkeypatch.setattr(metadata, "SECONDS", 0.3)
+    monkeypatch.setattr(metadata, "METADATA_SECONDS", 0.3)
     ecs.delay = lambda seen: 5.0 if seen.method == "PUT" else 0.0
-    assert (await temporary(ecs).get(fetch)).key_id == "id-1"
+    assert (await refreshing(ecs).get(fetch)).key_id == "id-1"
 
 
-async def test_the_role_may_be_named(temporary, fetch, ecs, environment):
+async def test_the_role_may_be_named(refreshing, fetch, ecs, environment):
     """With ALIBABA_CLOUD_ECS_METADATA, the service is not asked for the role."""
     environment["ALIBABA_CLOUD_ECS_METADATA"] = "exporter-role"
-    await temporary(ecs).get(fetch)
+    await refreshing(ecs).get(fetch)
     assert paths(ecs)[1:] == [("GET", "/latest/meta-data/ram/security-credentials/exporter-role")]
 
 
-async def test_a_named_role_that_is_not_there(temporary, fetch, ecs, environment):
+async def test_a_named_role_that_is_not_there(refreshing, fetch, ecs, environment):
     """A role that is named but not attached is an error with its name."""
     environment["ALIBABA_CLOUD_ECS_METADATA"] = "other"
     with pytest.raises(CredentialsError) as caught:
-        await temporary(ecs).get(fetch)
+        await refreshing(ecs).get(fetch)
     assert (str(caught.value), caught.value.reason) == ("the role other is not attached to this machine", "config")
 
 
 @BOTH
-async def test_a_machine_without_a_role(temporary, fetch, cloud):
+async def test_a_machine_without_a_role(refreshing, fetch, cloud):
     """A machine without a role says so."""
     made = cloud()
     made.fault = lambda seen: Response(status_code=404) if seen.path == cloud.folder else None
     with pytest.raises(NotConfigured) as caught:
-        await temporary(made).get(fetch)
+        await refreshing(made).get(fetch)
     assert (str(caught.value), caught.value.reason) == ("no role is attached to this machine", "config")
 
 
 @BOTH
-async def test_a_role_whose_keys_are_refused(temporary, fetch, cloud):
+async def test_a_role_whose_keys_are_refused(refreshing, fetch, cloud):
     """A role that is told, but whose keys are not given, is an error with its name."""
     made = cloud()
     made.fault = lambda seen: Response(status_code=403) if seen.path == cloud.folder + cloud.role else None
     with pytest.raises(CredentialsError) as caught:
-        await temporary(made).get(fetch)
-    assert str(caught.value) == "the metadata service answered 403: it gives no keys of the role exporter-role"
+        await refreshing(made).get(fetch)
+    assert (
+        str(caught.value) == "the metadata service returned 403: cannot read the credentials of the role exporter-role"
+    )
     assert caught.value.reason == "auth"
 
 
 @BOTH
 @pytest.mark.parametrize("body", ["", "../../user-data", "<html>login</html>", "a\nb", "x" * 129, "rölle"], ids=ascii)
-async def test_a_role_that_is_none(temporary, fetch, cloud, body):
+async def test_a_role_that_is_none(refreshing, fetch, cloud, body):
     """What is no name of a role is an error, and never becomes part of a path."""
     made = cloud()
     made.fault = lambda seen: PlainTextResponse(body) if seen.path == cloud.folder else None
-    with pytest.raises(CredentialsError, match="name of the role") as caught:
-        await temporary(made).get(fetch)
+    with pytest.raises(CredentialsError, match="the role of this machine has an invalid name") as caught:
+        await refreshing(made).get(fetch)
     assert caught.value.reason == "malformed"
     assert made.seen[-1].path == cloud.folder
 
 
 @BOTH
-async def test_a_failure_that_the_service_tells(temporary, fetch, cloud):
+async def test_a_failure_that_the_service_tells(refreshing, fetch, cloud):
     """Where the service answers, but with another Code than Success, the error has that code."""
     made = cloud()
     made.change = lambda found: found.update(Code="AssumeRole.Failed")
     with pytest.raises(CredentialsError) as caught:
-        await temporary(made).get(fetch)
-    assert str(caught.value) == "the metadata service answered 200 AssumeRole.Failed: its Code is not Success"
+        await refreshing(made).get(fetch)
+    assert str(caught.value) == "the metadata service returned 200 AssumeRole.Failed: its Code is not Success"
     assert caught.value.reason == "auth"
 
 
 async def test_metadata_can_be_switched_off(environment):
     """With ALIBABA_CLOUD_ECS_METADATA_DISABLED nobody is asked."""
     issuer = oss.EcsRoleIssuer({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
-    with pytest.raises(NotConfigured, match="switched off by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+    with pytest.raises(NotConfigured, match="disabled by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         await issuer.issue(offline, time.time())
 
 
@@ -177,7 +182,7 @@ async def test_where_the_service_is(issuer, url):
     assert all(direct for _, direct in asked)
 
 
-async def test_the_credentials_uri(temporary, fetch, ecs, environment):
+async def test_the_credentials_uri(refreshing, fetch, ecs, environment):
     """With ALIBABA_CLOUD_CREDENTIALS_URI, the keys come from there, with its query, and no role is looked for."""
 
     def answer(seen):
@@ -186,14 +191,14 @@ async def test_the_credentials_uri(temporary, fetch, ecs, environment):
         return JSONResponse({"Code": "Success", **ecs.keys(ecs.names), "Expiration": iso(ecs.expires())})
 
     ecs.fault = answer
-    source = temporary(ecs)
+    source = refreshing(ecs)
     environment["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{source._issuer._endpoint}/keys?who=exporter"
     assert (await source.get(fetch)).key_id == "id-1"
     assert paths(ecs) == [("GET", "/keys")]
     environment["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{source._issuer._endpoint}/hunter2"
     with pytest.raises(CredentialsError) as caught:
         await source._issuer.issue(fetch, time.time())
-    assert str(caught.value) == "the credentials URI answered 404: it gives no keys"
+    assert str(caught.value) == "the credentials URI returned 404: check ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
 async def test_the_credentials_uri_is_asked_directly():
@@ -222,7 +227,7 @@ async def test_a_credentials_uri_that_is_none(uri):
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
 @BOTH
-async def test_no_proxy_is_asked(fetch, monkeypatch, environment, temporary, cloud, name):
+async def test_no_proxy_is_asked(fetch, monkeypatch, environment, refreshing, cloud, name):
     """Keys of the machine never pass a proxy, whatever the environment names; other requests do."""
     heads = []
 
@@ -231,7 +236,7 @@ async def test_no_proxy_is_asked(fetch, monkeypatch, environment, temporary, clo
         await peer.answer(status="407 Proxy Authentication Required")
 
     made = cloud()
-    port = temporary(made)._issuer._endpoint.rpartition(":")[2]
+    port = refreshing(made)._issuer._endpoint.rpartition(":")[2]
     outside = f"http://0.0.0.0:{port}"  # this machine too, but not by its name
     async with raw_server(proxy) as address:
         monkeypatch.setenv(name, f"http://{address}")

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("cloud", [AlibabaSts, TencentSts])
 
 
-async def test_the_request_of_rrsa(temporary, fetch, environment):
+async def test_the_request_of_rrsa(refreshing, fetch, environment):
     """RRSA asks for an hour with an unsigned form; the token stands in the body, where no log of URLs shows it."""
     cloud = AlibabaSts()
-    await temporary(cloud).get(fetch)
+    await refreshing(cloud).get(fetch)
     [seen] = cloud.seen
     assert (seen.method, seen.path, seen.headers["content-type"]) == ("POST", "/", "application/x-www-form-urlencoded")
     query = dict(parse_qsl(seen.query, strict_parsing=True))
@@ -39,11 +39,11 @@ async def test_the_request_of_rrsa(temporary, fetch, environment):
     assert "authorization" not in seen.headers
 
 
-async def test_the_session_may_have_a_name(temporary, fetch, environment):
+async def test_the_session_may_have_a_name(refreshing, fetch, environment):
     """The name of the session is the one that the environment gives."""
     environment["ALIBABA_CLOUD_ROLE_SESSION_NAME"] = "cluster-7"
     cloud = AlibabaSts()
-    await temporary(cloud).get(fetch)
+    await refreshing(cloud).get(fetch)
     assert b"RoleSessionName=cluster-7" in cloud.seen[0].body
 
 
@@ -89,10 +89,10 @@ async def request_of(issuer):
     return asked
 
 
-async def test_the_request_of_tke(temporary, fetch, environment):
+async def test_the_request_of_tke(refreshing, fetch, environment):
     """TKE asks for two hours with an unsigned JSON document, and says so."""
     cloud = TencentSts()
-    await temporary(cloud).get(fetch)
+    await refreshing(cloud).get(fetch)
     [seen] = cloud.seen
     told = {name: value for name, value in seen.headers.items() if name.startswith("x-tc-")}
     assert int(told.pop("x-tc-timestamp")) == pytest.approx(time.time(), abs=5)
@@ -112,18 +112,18 @@ async def test_the_request_of_tke(temporary, fetch, environment):
 
 
 @BOTH
-async def test_the_keys(temporary, fetch, cloud):
+async def test_the_keys(refreshing, fetch, cloud):
     """The keys of the role are what STS gave, with the end that it told."""
-    source = temporary(cloud())
+    source = refreshing(cloud())
     assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
 
 
 @BOTH
-async def test_the_token_is_read_again(temporary, fetch, clock, token_file, cloud):
+async def test_the_token_is_read_again(refreshing, fetch, clock, token_file, cloud):
     """The kubelet replaces the token before it expires: each renewal sends the one that stands in the file then."""
     made = cloud()
-    source = temporary(made)
+    source = refreshing(made)
     await source.get(fetch)
     token_file.write_text("eyJ0b2tlbi5uZXc")
     clock.offset = 4000
@@ -133,16 +133,16 @@ async def test_the_token_is_read_again(temporary, fetch, clock, token_file, clou
 
 
 @BOTH
-async def test_a_refusal(temporary, fetch, token_file, cloud):
+async def test_a_refusal(refreshing, fetch, token_file, cloud):
     """Where STS refuses, the error has its code and request id, and nothing of what was sent."""
     token_file.write_text("hunter2")
     with pytest.raises(CredentialsError) as caught:
-        await temporary(cloud()).get(fetch)
+        await refreshing(cloud()).get(fetch)
     code, request_id = {
-        AlibabaSts: ("AssumeRoleWithOIDC answered 400 AuthenticationFail.NoPermission", "4AF2-OSS"),
-        TencentSts: ("AssumeRoleWithWebIdentity answered 200 InvalidParameter.WebIdentityTokenError", "4af2-cos"),
+        AlibabaSts: ("AssumeRoleWithOIDC returned 400 AuthenticationFail.NoPermission", "4AF2-OSS"),
+        TencentSts: ("AssumeRoleWithWebIdentity returned 200 InvalidParameter.WebIdentityTokenError", "4af2-cos"),
     }[cloud]
-    advice = "check the role, whom it trusts (the OIDC provider, the service account), and the token"
+    advice = "check the role, its trust policy (OIDC provider, service account) and the token"
     assert str(caught.value) == f"{code}: {advice} (request id {request_id})"
     assert caught.value.reason == "auth"
 
@@ -157,12 +157,12 @@ async def test_a_refusal(temporary, fetch, token_file, cloud):
     ],
     ids=["oss", "oss, a list", "cos", "cos, nothing"],
 )
-async def test_an_answer_that_lacks_a_level(temporary, fetch, cloud, body, missing):
+async def test_an_answer_that_lacks_a_level(refreshing, fetch, cloud, body, missing):
     """An answer without the object that holds the keys is malformed."""
     made = cloud()
     made.fault = lambda _: JSONResponse(body)
-    with pytest.raises(CredentialsError, match=f"answered without {missing}$") as caught:
-        await temporary(made).get(fetch)
+    with pytest.raises(CredentialsError, match=f"returned no {missing}$") as caught:
+        await refreshing(made).get(fetch)
     assert caught.value.reason == "malformed"
 
 
@@ -181,13 +181,13 @@ async def test_a_variable_that_is_missing(environment, issuer, name, value):
         environment[name] = value
     with pytest.raises(CredentialsError) as caught:
         await issuer(environment).issue(offline, time.time())
-    assert (str(caught.value), caught.value.reason) == (f"not in the environment: {name}", "config")
+    assert (str(caught.value), caught.value.reason) == (f"not set in the environment: {name}", "config")
 
 
 @pytest.mark.parametrize("issuer", [oss.RrsaIssuer, cos.TkeIssuer], ids=["oss", "cos"])
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read: No such file or directory"), (b"", "is empty"), (b"a b", "holds a character")],
+    [(None, "cannot be read: No such file or directory"), (b"", "is empty"), (b"a b", "contains a character")],
     ids=["missing", "empty", "blank"],
 )
 async def test_a_token_file_that_holds_none(environment, token_file, issuer, content, message):
@@ -209,4 +209,4 @@ async def test_a_region_that_is_none(environment, issuer, name, region):
     """What is no region never becomes part of a host or a header."""
     with pytest.raises(CredentialsError) as caught:
         await issuer({**environment, name: region}).issue(offline, time.time())
-    assert (str(caught.value), caught.value.reason) == (f"{name} in the environment is no region", "config")
+    assert (str(caught.value), caught.value.reason) == (f"{name} in the environment is not a valid region", "config")

@@ -25,8 +25,8 @@ def ecs():
 
 
 @pytest.fixture
-def source(temporary, ecs):
-    return temporary(ecs)
+def source(refreshing, ecs):
+    return refreshing(ecs)
 
 
 def broken(_seen):
@@ -170,13 +170,13 @@ async def test_a_warning_for_each_change(source, ecs, clock, fetch, caplog):
         return told
 
     ecs.fault = broken
-    prefix = "the credentials could not be renewed, the old ones are used: the metadata service answered"
-    assert await renew_at(2800) == [("WARNING", f"{prefix} 500: it has a fault of its own")]
+    prefix = "credentials not renewed, the current ones are used until they expire: the metadata service returned"
+    assert await renew_at(2800) == [("WARNING", f"{prefix} 500: server error; will be retried")]
     assert await renew_at(2900) == []
     ecs.fault = lambda _: Response(status_code=429)
     assert await renew_at(3000) == [("WARNING", f"{prefix} 429: too many requests")]
     ecs.fault = lambda _: None
-    assert await renew_at(3100) == [("INFO", "the credentials are renewed again")]
+    assert await renew_at(3100) == [("INFO", "credentials renewed again")]
     assert await renew_at(3101) == []
 
 
@@ -234,5 +234,5 @@ class Faulty:
 async def test_a_fault_of_our_own(clock, caplog):
     """What nobody foresaw is an error of the credentials, and stands whole in the log."""
     error = await failure(RefreshingCredentials("testing", Faulty(), now=clock), offline)
-    assert (str(error), error.reason) == ("the exporter failed to get keys; see its log", "config")
+    assert (str(error), error.reason) == ("internal error (please report it): see the log", "config")
     assert "KeyError" in caplog.text

@@ -43,14 +43,17 @@ async def test_a_listing_with_temporary_keys(environment):
     assert b"Credential=STS.NT/" in request
 
 
-async def test_a_listing_without_keys(street, environment):
+async def test_a_listing_without_keys(cloud_server, environment):
     """Where the issuer fails, the listing fails for its reason, and no request is sent to the service."""
-    made, url = street
+    made, url = cloud_server
     made.cloud = AlibabaSts()
     made.cloud.fault = lambda _: Response(status_code=503)
     source = RefreshingCredentials("oidc", oss.RrsaIssuer(environment, endpoint=url))
     async with rig(target_at("http://127.0.0.1:1", credentials=source)) as parts:
         error = await parts.failure()
         assert parts.counts() == (0, 0, 0)
-    assert (str(error), error.reason) == ("AssumeRoleWithOIDC answered 503: it has a fault of its own", "http_5xx")
+    assert (str(error), error.reason) == (
+        "AssumeRoleWithOIDC returned 503: server error; will be retried",
+        "http_5xx",
+    )
     assert len(made.cloud.seen) == 1

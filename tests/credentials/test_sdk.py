@@ -24,7 +24,7 @@ class Slow:
         self.go = threading.Event()
         self.threads = []
 
-    def keys(self):
+    def load(self):
         self.threads.append(threading.current_thread())
         self.go.wait(10)
         return Credentials("i", Secret("s"))
@@ -36,7 +36,7 @@ class Raising(Slow):
     def __init__(self, error):
         self.error = error
 
-    def keys(self):
+    def load(self):
         raise self.error
 
 
@@ -78,20 +78,20 @@ async def test_the_event_loop_goes_on(slow):
 
 async def test_a_package_that_hangs(slow, monkeypatch):
     """A package that hangs is told as too slow; no second thread is lost on it, and its answer counts when it comes."""
-    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    monkeypatch.setattr(sdk, "SDK_SECONDS", 0.05)
     issuer = sdk.SdkIssuer(slow)
     for _ in range(3):
-        assert await failure(issuer) == ("json gave no keys within 0.05 s", "timeout")
+        assert await failure(issuer) == ("json returned no credentials within 0.05 s", "timeout")
     assert len(slow.threads) == 1
     slow.go.set()
-    monkeypatch.setattr(sdk, "SECONDS", 5)
+    monkeypatch.setattr(sdk, "SDK_SECONDS", 5)
     assert (await issuer.issue(offline, time.time())).credentials.key_id == "i"
     assert len(slow.threads) == 1
 
 
 async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
     """A package that hangs does not keep the program from ending."""
-    monkeypatch.setattr(sdk, "SECONDS", 0.05)
+    monkeypatch.setattr(sdk, "SDK_SECONDS", 0.05)
     await failure(sdk.SdkIssuer(slow))
     assert [thread.daemon for thread in slow.threads] == [True]
 
@@ -99,14 +99,14 @@ async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "message", "reason"),
     [
-        (KeyError("hunter2"), "json gave no keys: KeyError", "config"),
-        (SystemExit(7), "json gave no keys: SystemExit", "config"),
-        (ConnectionRefusedError("hunter2"), "json gave no keys: ConnectionRefusedError", "connect"),
-        (Refused("AuthFailure.X"), "json gave no keys: Refused (AuthFailure.X)", "auth"),
-        (Refused("ClientNetworkError"), "json gave no keys: Refused (ClientNetworkError)", "connect"),
-        (Refused("ClientError"), "json gave no keys: Refused (ClientError)", "config"),
-        (Refused("hunter2 said no"), "json gave no keys: Refused", "config"),
-        (Refused(None), "json gave no keys: Refused", "config"),
+        (KeyError("hunter2"), "json returned no credentials: KeyError", "config"),
+        (SystemExit(7), "json returned no credentials: SystemExit", "config"),
+        (ConnectionRefusedError("hunter2"), "json returned no credentials: ConnectionRefusedError", "connect"),
+        (Refused("AuthFailure.X"), "json returned no credentials: Refused (AuthFailure.X)", "auth"),
+        (Refused("ClientNetworkError"), "json returned no credentials: Refused (ClientNetworkError)", "connect"),
+        (Refused("ClientError"), "json returned no credentials: Refused (ClientError)", "config"),
+        (Refused("hunter2 said no"), "json returned no credentials: Refused", "config"),
+        (Refused(None), "json returned no credentials: Refused", "config"),
     ],
     ids=["ours", "exit", "connect", "refused", "network", "client", "no code", "none"],
 )
@@ -117,20 +117,20 @@ async def test_what_a_package_raises(error, message, reason):
 
 async def test_keys_that_have_expired(slow):
     """Keys whose end is in the past are not used, though a package gave them."""
-    slow.keys = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
-    assert await failure(sdk.SdkIssuer(slow)) == ("json gave keys that have expired already", "auth")
+    slow.load = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
+    assert await failure(sdk.SdkIssuer(slow)) == ("json returned credentials that have already expired", "auth")
 
 
 async def test_the_end_that_a_package_tells(slow):
     """Keys live until the end that a package tells."""
-    slow.keys = lambda: Credentials("i", Secret("s"), None, 5000.0)
+    slow.load = lambda: Credentials("i", Secret("s"), None, 5000.0)
     assert (await sdk.SdkIssuer(slow).issue(offline, 2000.0)).lifetime == 3000.0
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(slow, key):
     """What cannot stand in a header is not used, though a package gave it."""
-    slow.keys = lambda: Credentials("i", Secret(key))
+    slow.load = lambda: Credentials("i", Secret(key))
     text, reason = await failure(sdk.SdkIssuer(slow))
-    assert text.startswith(("json gave a key that is empty", "json gave a key that holds a character"))
+    assert text.startswith(("json returned a key that is empty", "json returned a key that contains a character"))
     assert reason == "malformed"

@@ -6,16 +6,16 @@ import sys
 import pytest
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import SOURCES, cos, oss, s3
+from exporter.credentials import ISSUERS, cos, oss, s3
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}
 
 
-@pytest.mark.parametrize("provider", [*SOURCES, "other"])
+@pytest.mark.parametrize("provider", [*ISSUERS, "other"])
 def test_sources_by_name(read, provider):
     """The word in the configuration decides where keys come from; without one it is the default."""
-    for word in {*EVERYWHERE, *SOURCES.get(provider, ())} - {"static"}:
+    for word in {*EVERYWHERE, *ISSUERS.get(provider, ())} - {"static"}:
         source, problems = read({"source": word}, provider=provider)
         assert (source.name, source.expires, problems) == (word, None, [])
     assert read({}, provider=provider)[0].name == "default"
@@ -50,7 +50,7 @@ async def test_the_environment_of_a_provider_without_more(read):
 def test_keys_need_the_static_source(read, word):
     """A key that another source would not read is told, with the source that reads it."""
     for key in ("id", "secret", "token", "id_file", "secret_file", "token_file"):
-        assert read({"source": word, key: "hunter2"})[1] == [f"credentials.{key}: needs source: static"]
+        assert read({"source": word, key: "hunter2"})[1] == [f"credentials.{key}: requires source: static"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_package_that_is_not_installed(read, monkeypatch, provider, package, e
     """Where the vendor's package is asked for but not installed, the configuration is wrong, and the extra is named."""
     monkeypatch.setattr(package, "module", "no_such_package")
     assert read({"source": "sdk"}, provider=provider)[1] == [
-        f"credentials.source: needs the package no_such_package: pip install 'batchops-exporter[{extra}]'"
+        f"credentials.source: requires the package no_such_package: pip install 'batchops-exporter[{extra}]'"
     ]
     assert read({}, provider=provider)[1] == []
 

@@ -81,13 +81,13 @@ async def test_a_missing_file_may_come_later(source):
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"x" * (64 * 1024 + 1), "is longer than 65536 bytes: it is not a key"),
-        (b"hunter2 \n", "holds a character that cannot stand in an HTTP header"),
-        (b"hunter2\nhunter3", "holds a character that cannot stand in an HTTP header"),
-        (b"hunter2\xff", "holds a character that cannot stand in an HTTP header"),
-        ("hunter2é".encode(), "holds a character that cannot stand in an HTTP header"),
-        (b"\xef\xbb\xbfhunter2", "holds a character that cannot stand in an HTTP header"),
-        (b"hunter2\x00", "holds a character that cannot stand in an HTTP header"),
+        (b"x" * (64 * 1024 + 1), "is longer than 65536 bytes and cannot be a key"),
+        (b"hunter2 \n", "contains a character that HTTP headers do not allow"),
+        (b"hunter2\nhunter3", "contains a character that HTTP headers do not allow"),
+        (b"hunter2\xff", "contains a character that HTTP headers do not allow"),
+        ("hunter2é".encode(), "contains a character that HTTP headers do not allow"),
+        (b"\xef\xbb\xbfhunter2", "contains a character that HTTP headers do not allow"),
+        (b"hunter2\x00", "contains a character that HTTP headers do not allow"),
     ],
     ids=["empty", "line end", "long", "blank", "two lines", "no UTF-8", "no ASCII", "byte order mark", "NUL"],
 )
@@ -114,7 +114,7 @@ async def test_what_is_no_file(source, make):
     """A folder, or a pipe that would never end, is an error at once."""
     found, file = source
     make(file)
-    with pytest.raises(CredentialsError, match="is not a file"):
+    with pytest.raises(CredentialsError, match="is not a regular file"):
         await found.get(offline)
 
 
@@ -124,8 +124,8 @@ async def test_what_is_no_file(source, make):
         (
             {},
             [
-                "credentials.id: is required, here or in the file that id_file names",
-                "credentials.secret: is required, here or in the file that secret_file names",
+                "credentials.id: is required: set it or id_file",
+                "credentials.secret: is required: set it or secret_file",
             ],
         ),
         (
@@ -135,7 +135,7 @@ async def test_what_is_no_file(source, make):
         ({"id": "i", "secret_file": ""}, ["credentials.secret_file: must not be empty: the name of a file"]),
         (
             {"id": "i", "secret": "hunter2", "secret_file": "f"},
-            ["credentials.secret: stands beside secret_file: write one of the two"],
+            ["credentials.secret: cannot be combined with secret_file: set only one of them"],
         ),
         ({"id": "i", "secret": 123}, ["credentials.secret: must be a string, not an integer (put it in quotes)"]),
         ({"id": "i", "secret": ["hunter2"]}, ["credentials.secret: must be a string, not a list"]),

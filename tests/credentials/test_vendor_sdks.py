@@ -78,9 +78,9 @@ def ask(asking):
 
 
 @pytest.fixture
-def beyond(street):
+def through_proxy(cloud_server):
     """Lets a cloud answer for every host that is asked for over plain HTTP; gives the environment for it."""
-    made, url = street
+    made, url = cloud_server
 
     def live(cloud):
         async def proxy(scope, receive, send):
@@ -94,9 +94,9 @@ def beyond(street):
 
 
 @pytest.fixture
-def live(street):
+def live(cloud_server):
     """Lets a function answer; gives the base URL."""
-    made, url = street
+    made, url = cloud_server
 
     def answer(function):
         cloud = Ecs()
@@ -143,10 +143,10 @@ def test_alibaba_credentials_file(ask, tmp_path):
     assert ask("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
 
 
-def test_alibaba_role(asking, beyond):
+def test_alibaba_role(asking, through_proxy):
     """Alibaba's package gets the keys of the ECS role, from what our own source is tested with, and tells their end."""
     ecs = Ecs()
-    with asking("oss", beyond(ecs)) as ask:
+    with asking("oss", through_proxy(ecs)) as ask:
         found, again = ask(), ask()
     assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
     assert found["expires"] == pytest.approx(time.time() + 3600, abs=30)
@@ -168,13 +168,13 @@ def test_alibaba_without_keys(ask, live):
     found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": url, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"})
     assert found == {
         "error": (
-            "alibabacloud_credentials found no keys: env: Environment variable accessKeyId cannot be empty, "
+            "alibabacloud_credentials found no credentials: env: Environment variable accessKeyId cannot be empty, "
             "cli_profile: cli credentials file is disabled, "
             "profile: failed to get credential from credentials file, "
             "credential_uri: error refreshing credentials from http 403 Forbidden.X"
         ),
         "reason": "config",
-        "not set up": True,
+        "not configured": True,
     }
 
 
@@ -201,9 +201,9 @@ def test_alibaba_has_no_other_ways():
     assert run(program, **{f"ALIBABA_CLOUD_{name}": "x" for name in names}) == "6\n"
 
 
-def test_alibaba_judges_our_cloud(street, token_file):
+def test_alibaba_judges_our_cloud(cloud_server, token_file):
     """The cloud that RRSA is tested with gives keys to Alibaba's own client too."""
-    made, url = street
+    made, url = cloud_server
     made.cloud = AlibabaSts()
     program = (
         "from alibabacloud_credentials.provider import OIDCRoleArnCredentialsProvider as Oidc\n"
@@ -225,8 +225,10 @@ def test_alibaba_fails_later(asking, live):
     with asking("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": uri}) as ask:
         assert ask()["keys"] == ["i", "hunter2", "t"]
         found = ask()  # 10 minutes before the end, the package asks each time
-    told = "alibabacloud_credentials gave no keys: credential_uri: error refreshing credentials from http 500"
-    assert found == {"error": told, "reason": "auth", "not set up": False}
+    told = (
+        "alibabacloud_credentials returned no credentials: credential_uri: error refreshing credentials from http 500"
+    )
+    assert found == {"error": told, "reason": "auth", "not configured": False}
 
 
 def test_tencent_environment(ask):
@@ -245,21 +247,21 @@ def test_tencent_profile(asking, tmp_path):
         assert ask()["keys"] == ["j", "hunter3", None]
 
 
-def test_tencent_role(asking, beyond):
+def test_tencent_role(asking, through_proxy):
     """Tencent's package gets the keys of the CVM role, from what our own source is tested with."""
     cvm = Cvm()
-    with asking("cos", beyond(cvm)) as ask:
+    with asking("cos", through_proxy(cvm)) as ask:
         found, again = ask(), ask()
     assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
     assert cvm.issued == 1
 
 
-def test_tencent_without_keys(ask, beyond):
+def test_tencent_without_keys(ask, through_proxy):
     """Where Tencent's package finds nothing, that is said."""
     cvm = Cvm()
     cvm.fault = lambda _: Response(status_code=404)
-    found = ask("cos", beyond(cvm))
-    assert found == {"error": "tencentcloud found no keys (OSError)", "reason": "config", "not set up": True}
+    found = ask("cos", through_proxy(cvm))
+    assert found == {"error": "tencentcloud found no credentials (OSError)", "reason": "config", "not configured": True}
 
 
 def test_aws_environment(ask):
@@ -333,19 +335,19 @@ def test_aws_refusal(ask, irsa):
     """Where AWS refuses, its code is told, and nothing else of the answer."""
     body = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>hunter2</Message></Error></ErrorResponse>"
     found = ask("s3", irsa(lambda _: PlainTextResponse(body, 400)))
-    assert (found["reason"], found["not set up"]) == ("auth", False)
-    assert re.fullmatch(r"botocore gave no keys: \w+ \(InvalidIdentityToken\)", found["error"])
+    assert (found["reason"], found["not configured"]) == ("auth", False)
+    assert re.fullmatch(r"botocore returned no credentials: \w+ \(InvalidIdentityToken\)", found["error"])
 
 
 @pytest.mark.parametrize(
     ("environment", "message", "not_set_up"),
     [
-        ({}, "botocore found no keys", True),
-        ({"AWS_PROFILE": "hunter2"}, "botocore gave no keys: ProfileNotFound", False),
-        ({"AWS_ACCESS_KEY_ID": "hunter2"}, "botocore gave no keys: PartialCredentialsError", False),
+        ({}, "botocore found no credentials", True),
+        ({"AWS_PROFILE": "hunter2"}, "botocore returned no credentials: ProfileNotFound", False),
+        ({"AWS_ACCESS_KEY_ID": "hunter2"}, "botocore returned no credentials: PartialCredentialsError", False),
         (
             {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "hunter2 "},
-            f"botocore gave a key that {header_problem(' ')}",
+            f"botocore returned a key that {header_problem(' ')}",
             False,
         ),
     ],
@@ -354,4 +356,4 @@ def test_aws_refusal(ask, irsa):
 def test_aws_without_keys(ask, environment, message, not_set_up):
     """Where botocore finds no keys that can be used, that is said without any value."""
     found = ask("s3", NO_EC2 | environment)
-    assert (found["error"], found["not set up"]) == (message, not_set_up)
+    assert (found["error"], found["not configured"]) == (message, not_set_up)
