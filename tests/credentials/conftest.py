@@ -26,7 +26,7 @@ NAMES = CredentialNames(
 
 @pytest.fixture
 def read():
-    """The source that a mapping describes, and the problems with it, one string for each."""
+    """Reads a mapping; returns its source, and its problems as strings."""
 
     def from_mapping(mapping, environment=None, *, directory="", provider="oss"):
         section = Section(mapping, "credentials", [], directory=directory)
@@ -37,13 +37,13 @@ def read():
 
 
 async def offline(request, **bounds):
-    """How a source asks that must not ask."""
-    raise AssertionError(f"{request.url} was asked: {bounds}")
+    """The fetch of a source that must send no request."""
+    raise AssertionError(f"{request.url} was requested: {bounds}")
 
 
 @pytest.fixture
 async def fetch():
-    """How sources ask over HTTP, as the exporter's own transport does it."""
+    """The fetch of the exporter's own transport."""
     async with Transport() as transport:
         yield transport.fetch
 
@@ -58,7 +58,7 @@ def token_file(tmp_path):
 
 @pytest.fixture
 def environment(token_file):
-    """What the webhooks of the clouds put into a pod."""
+    """The variables that the clouds' webhooks add to a pod."""
     return {
         "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::113511544585:role/exporter",
         "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::113511544585:oidc-provider/ack-rrsa-c1",
@@ -71,7 +71,7 @@ def environment(token_file):
 
 
 class Clock:
-    """The time of day, which tests can put forward or back by `offset` seconds."""
+    """The time of day, shifted by `offset` seconds."""
 
     offset = 0.0
 
@@ -86,7 +86,7 @@ def clock():
 
 
 class CloudServer:
-    """An address at which one cloud after the other lives: an ASGI application for the whole run."""
+    """An ASGI application for the whole run, which passes requests to the cloud of the current test."""
 
     cloud: ASGIApp
 
@@ -97,7 +97,7 @@ class CloudServer:
 
 @pytest.fixture(scope="session")
 def cloud_server():
-    """The street, and its base URL."""
+    """The server of the clouds, and its base URL."""
     made = CloudServer()
     with serve(made) as url:
         yield made, url
@@ -105,7 +105,7 @@ def cloud_server():
 
 @pytest.fixture
 def refreshing(cloud_server, environment, clock):
-    """Lets a cloud live in the street, and gives the source that asks it."""
+    """Serves a cloud; returns the source whose issuer it is."""
     made, url = cloud_server
 
     def make(cloud):

@@ -1,4 +1,4 @@
-"""What the clouds offer beside a workload, on loopback: who issues keys, as the vendors document it."""
+"""The clouds' issuers of credentials as ASGI applications, as the vendors document them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from exporter.credentials.refreshing import Issuer
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
-"""Of the service account."""
+"""The token of the service account."""
 
 
 class ReceivedRequest(NamedTuple):
-    """One request that arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -36,23 +36,25 @@ class ReceivedRequest(NamedTuple):
 
 
 class Cloud:
-    """An ASGI application that notes what it is asked; `fault` may answer in its place, or change its answers."""
+    """An ASGI application that records its requests; `fault` may return another response in place of its own."""
 
     def __init__(self) -> None:
         self.seen: list[ReceivedRequest] = []
         self.lifetime = 3600.0
-        """Seconds that new keys are good for."""
+        """The lifetime of new credentials in seconds."""
         self.issued = 0
-        """How many keys were given."""
+        """How many credentials were issued."""
         self.delay: Callable[[ReceivedRequest], float] = lambda _: 0.0
-        """Seconds before an answer."""
+        """Seconds before a response."""
         self.fault: Callable[[ReceivedRequest], Response | None] = lambda _: None
         self.change: Callable[[dict[str, Any]], Any] = lambda _: None
-        """Changes the object that holds the keys."""
+        """Changes the object that contains the credentials."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Request(scope, receive)
-        seen = ReceivedRequest(asked.method, asked.url.path, asked.url.query, dict(asked.headers), await asked.body())
+        request = Request(scope, receive)
+        seen = ReceivedRequest(
+            request.method, request.url.path, request.url.query, dict(request.headers), await request.body()
+        )
         self.seen.append(seen)
         await asyncio.sleep(self.delay(seen))
         await (self.fault(seen) or self.answer(seen))(scope, receive, send)
@@ -61,16 +63,16 @@ class Cloud:
         raise NotImplementedError
 
     def issuer(self, url: str, environment: Mapping[str, str]) -> Issuer:
-        """What is tested, asking at the base URL `url`."""
+        """The issuer under test, for the base URL `url`."""
         raise NotImplementedError
 
     def keys(self, names: tuple[str, str, str]) -> dict[str, Any]:
-        """New keys; each part tells how many there were."""
+        """New credentials; each part ends with their number."""
         self.issued += 1
         return {name: f"{part}-{self.issued}" for name, part in zip(names, ("id", "secret", "token"), strict=True)}
 
     def expires(self) -> float:
-        """Unix seconds, whole ones as all of them tell it."""
+        """The expiry of new credentials in whole Unix seconds, as in all vendors' responses."""
         return int(time.time() + self.lifetime)
 
 
@@ -79,7 +81,7 @@ def iso(seconds: float) -> str:
 
 
 class AlibabaSts(Cloud):
-    """AssumeRoleWithOIDC; the parameters may stand in the query or in the form."""
+    """AssumeRoleWithOIDC; parameters are accepted in the query and in the form."""
 
     names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
 
@@ -87,18 +89,18 @@ class AlibabaSts(Cloud):
         return oss.RrsaIssuer(environment, endpoint=url)
 
     def answer(self, seen):
-        asked = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
+        parameters = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
         wanted = {"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON", "OIDCToken": TOKEN}
-        if seen.path != "/" or not wanted.items() <= asked.items():
-            told = {"Code": "AuthenticationFail.NoPermission", "Message": f"{asked}", "RequestId": "4AF2-OSS"}
-            return JSONResponse(told, 400)
-        found = {**self.keys(self.names), "Expiration": iso(self.expires())}
-        self.change(found)
-        return JSONResponse({"RequestId": "4AF2-OSS", "Credentials": found})
+        if seen.path != "/" or not wanted.items() <= parameters.items():
+            error = {"Code": "AuthenticationFail.NoPermission", "Message": f"{parameters}", "RequestId": "4AF2-OSS"}
+            return JSONResponse(error, 400)
+        fields = {**self.keys(self.names), "Expiration": iso(self.expires())}
+        self.change(fields)
+        return JSONResponse({"RequestId": "4AF2-OSS", "Credentials": fields})
 
 
 class Ecs(Cloud):
-    """The metadata service of an ECS instance with a role, in the mode that takes both versions."""
+    """The metadata service of an ECS instance with a role, in the mode that accepts both versions."""
 
     names = AlibabaSts.names
     folder = "/latest/meta-data/ram/security-credentials/"
@@ -110,21 +112,21 @@ class Ecs(Cloud):
 
     def answer(self, seen):
         if seen.method == "PUT" and seen.path == "/latest/api/token":
-            whole = seen.headers.get("x-aliyun-ecs-metadata-token-ttl-seconds") == "21600"
-            return PlainTextResponse(self.token) if whole else Response(status_code=400)
+            valid = seen.headers.get("x-aliyun-ecs-metadata-token-ttl-seconds") == "21600"
+            return PlainTextResponse(self.token) if valid else Response(status_code=400)
         if seen.headers.get("x-aliyun-ecs-metadata-token", self.token) != self.token:
             return Response(status_code=403)
         if (seen.method, seen.path) == ("GET", self.folder):
             return PlainTextResponse(self.role)
         if (seen.method, seen.path) == ("GET", self.folder + self.role):
-            found = {"Code": "Success", **self.keys(self.names), "Expiration": iso(self.expires())}
-            self.change(found)
-            return PlainTextResponse(json.dumps(found))
+            fields = {"Code": "Success", **self.keys(self.names), "Expiration": iso(self.expires())}
+            self.change(fields)
+            return PlainTextResponse(json.dumps(fields))
         return Response(status_code=404)
 
 
 class TencentSts(Cloud):
-    """AssumeRoleWithWebIdentity; errors come with status 200."""
+    """AssumeRoleWithWebIdentity; errors have status 200."""
 
     names = ("TmpSecretId", "TmpSecretKey", "Token")
 
@@ -160,9 +162,9 @@ class Cvm(Cloud):
         if (seen.method, seen.path) == ("GET", self.folder):
             return PlainTextResponse(self.role)
         if (seen.method, seen.path) == ("GET", self.folder + self.role):
-            found = {**self.keys(self.names), "ExpiredTime": self.expires(), "Code": "Success"}
-            self.change(found)
-            return PlainTextResponse(json.dumps(found))
+            fields = {**self.keys(self.names), "ExpiredTime": self.expires(), "Code": "Success"}
+            self.change(fields)
+            return PlainTextResponse(json.dumps(fields))
         return Response(status_code=404)
 
 

@@ -1,4 +1,4 @@
-"""A program that asks the vendor's package for keys, once for each line of its input, and prints them as JSON."""
+"""A program that prints the credentials of the vendor's package as JSON, once for each line of its input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.credentials.conftest import offline
 PACKAGES = ("alibabacloud_credentials", "botocore", "tencentcloud")
 
 
-async def answer(issuer):
+async def load(issuer):
     try:
         issued = await issuer.issue(offline, time.time())
     except CredentialsError as error:
@@ -29,7 +29,7 @@ def main(provider):
     logs.set_up("debug", "logfmt")
     issuer = credentials.ISSUERS[provider]["sdk"]({})
     for _ in sys.stdin:
-        sys.stdout.write(json.dumps(asyncio.run(answer(issuer))) + "\n")
+        sys.stdout.write(json.dumps(asyncio.run(load(issuer))) + "\n")
         sys.stdout.flush()
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Steady:
-    """A package that is installed and has keys."""
+    """A package that is installed and has credentials."""
 
     extra = "steady"
     module = "json"
@@ -37,7 +37,7 @@ class Absent(Steady):
 
 @pytest.fixture
 def default(cloud_server, environment):
-    """The default source of OSS, over a package, variables of the environment and clouds on loopback."""
+    """The default source of OSS from a package, environment variables and clouds on loopback."""
     made, url = cloud_server
     sts, ecs = AlibabaSts(), Ecs()
 
@@ -70,8 +70,8 @@ def default(cloud_server, environment):
     ],
     ids=["sdk", "environment", "oidc", "metadata"],
 )
-async def test_the_first_that_is_set_up(default, fetch, package, variables, pod, name, key_id):
-    """Keys come from the first source that is set up; its name and the end of its keys are told as the default's."""
+async def test_the_first_configured_source_is_used(default, fetch, package, variables, pod, name, key_id):
+    """The credentials, name and expiry are those of the first source that is configured."""
     compose, *_ = default
     source = compose(package(), variables, pod=pod)
     assert (source.name, source.expires) == ("default", None)
@@ -80,7 +80,7 @@ async def test_the_first_that_is_set_up(default, fetch, package, variables, pod,
 
 
 async def test_the_choice_stays(default, fetch):
-    """The source that gave keys is asked from then on, whatever else is set up later; its failure is told as it is."""
+    """The chosen source stays chosen, whatever is configured later, and its failure is reported."""
     compose, _, ecs = default
     variables: dict[str, str] = {}
     source = compose(Absent(), variables)
@@ -103,7 +103,7 @@ async def test_the_choice_stays(default, fetch):
     ids=["environment", "oidc"],
 )
 async def test_a_failure_ends_the_search(default, fetch, variables, pod, message, reason):
-    """A source that is set up but fails is told; the machine's own role is not used in its place."""
+    """If a source is configured but fails, its error is raised, and the role of the machine is not used instead."""
     compose, sts, ecs = default
     sts.fault = lambda _: Response(status_code=500)
     source = compose(Absent(), variables, pod=pod)
@@ -113,8 +113,8 @@ async def test_a_failure_ends_the_search(default, fetch, variables, pod, message
     assert (source.name, ecs.seen) == ("default", [])
 
 
-async def test_nothing_is_set_up(default, fetch):
-    """Where nothing is set up, the error says what each source lacks."""
+async def test_nothing_is_configured(default, fetch):
+    """If nothing is configured, the error names what each source lacks."""
     compose, _, ecs = default
     ecs.fault = lambda _: Response(status_code=404)
     with pytest.raises(CredentialsError) as caught:
@@ -132,8 +132,8 @@ async def test_nothing_is_set_up(default, fetch):
     ]
 
 
-async def test_many_ask_at_once(default, fetch):
-    """However many ask the default at once, each issuer is asked once."""
+async def test_concurrent_scrapes_share_one_request(default, fetch):
+    """Concurrent calls cause one request to the issuer."""
     compose, _, ecs = default
     ecs.delay = lambda _: 0.05
     source = compose(Absent(), {})

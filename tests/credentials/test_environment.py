@@ -24,10 +24,10 @@ def source(read):
         ({"B_ID": "j", "B_SECRET": "u", "B_TOKEN": "w"}, Credentials("j", Secret("u"), Secret("w"))),
         ({"A_ID": "", "A_TOKEN": "", "B_ID": "j", "B_SECRET": "u", "B_TOKEN": ""}, Credentials("j", Secret("u"))),
     ],
-    ids=["first", "with a token", "first of two", "second", "empty is unset"],
+    ids=["first", "with a token", "first of two", "second", "empty counts as not set"],
 )
-async def test_the_first_family_that_is_set(source, environment, found):
-    """The keys of the first family of which a variable is set are taken; an empty variable is not set."""
+async def test_the_first_group_that_is_set(source, environment, found):
+    """The first group with a variable that is set is used; an empty variable counts as not set."""
     assert await source(environment).get(offline) == found
 
 
@@ -44,10 +44,10 @@ async def test_the_first_family_that_is_set(source, environment, found):
         ({"B_SECRET": "hunter2"}, "B_SECRET set in the environment without B_ID: set all or none"),
         ({}, "no credentials in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET"),
     ],
-    ids=["no secret", "no id", "a token alone", "half, before a whole one", "half of the second", "none"],
+    ids=["no secret", "no id", "only a token", "incomplete before complete", "second incomplete", "none"],
 )
 async def test_what_is_missing_is_named(source, environment, message):
-    """A family that is not whole is an error that names the missing variables, and so is an environment without any."""
+    """An incomplete group, or none, raises an error that names the missing variables."""
     with pytest.raises(CredentialsError) as caught:
         await source(environment).get(offline)
     assert (str(caught.value), caught.value.reason) == (message, "config")
@@ -56,7 +56,7 @@ async def test_what_is_missing_is_named(source, environment, message):
 @pytest.mark.parametrize("name", ["A_ID", "A_SECRET", "A_TOKEN"])
 @pytest.mark.parametrize("end", ["\n", " ", "\r\n", "é", "\x00", "\x7f", "\udcff"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(source, name, end):
-    """A key with a character that no HTTP header takes is an error that names the variable and not the value."""
+    """A character that no HTTP header allows raises an error that names the variable and not its value."""
     environment = {"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t", name: f"hunter2{end}"}
     with pytest.raises(CredentialsError, match=f"^{name} in the environment contains a character") as caught:
         await source(environment).get(offline)
@@ -65,7 +65,7 @@ async def test_a_key_that_cannot_be_sent(source, name, end):
 
 
 async def test_the_environment_is_read_at_each_use(source):
-    """Keys that change in the mapping are used at the next call."""
+    """Changed variables are used at the next call."""
     environment = {"A_ID": "i", "A_SECRET": "old"}
     found = source(environment)
     assert (await found.get(offline)).secret == Secret("old")
@@ -73,7 +73,7 @@ async def test_the_environment_is_read_at_each_use(source):
     assert (await found.get(offline)).secret == Secret("new")
 
 
-async def test_nothing_is_shown(source):
-    """What the source prints as holds no variable's value."""
+async def test_the_representation_contains_no_secret(source):
+    """Neither `str` nor `repr` of the source contains a variable's value."""
     found = source({"A_ID": "i", "A_SECRET": "hunter2"})
     assert "hunter2" not in f"{found} {found!r}"

@@ -30,15 +30,15 @@ def paths(cloud):
 
 
 @BOTH
-async def test_the_keys(refreshing, fetch, cloud):
-    """The keys of the machine's role are what the metadata service gave, with the end that it told."""
+async def test_the_credentials(refreshing, fetch, cloud):
+    """The credentials and their expiry are those that the metadata service returned."""
     source = refreshing(cloud())
     assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
 
 
 async def test_version_2_of_ecs(refreshing, fetch, ecs):
-    """A token is asked for first, for the longest time, and goes with each request."""
+    """A token with the longest lifetime is requested first, and sent with each request."""
     await refreshing(ecs).get(fetch)
     assert paths(ecs) == [
         ("PUT", "/latest/api/token"),
@@ -60,14 +60,14 @@ async def test_version_2_of_ecs(refreshing, fetch, ecs):
     ids=["400", "403", "404", "405", "500", "empty", "garbage"],
 )
 async def test_version_1_of_ecs(refreshing, fetch, ecs, answer):
-    """Where no token is to be had, the keys are asked for without one, as the vendor's own package does."""
+    """Without a token the credentials are requested by version 1, as the vendor's package does."""
     ecs.fault = lambda seen: answer if seen.method == "PUT" else None
     assert (await refreshing(ecs).get(fetch)).key_id == "id-1"
     assert [seen.headers.get("x-aliyun-ecs-metadata-token") for seen in ecs.seen] == [None] * 3
 
 
 async def test_version_1_can_be_forbidden(refreshing, fetch, ecs, environment):
-    """With ALIBABA_CLOUD_IMDSV1_DISABLED, keys are not asked for without a token."""
+    """With ALIBABA_CLOUD_IMDSV1_DISABLED, version 1 is not used."""
     environment["ALIBABA_CLOUD_IMDSV1_DISABLED"] = "true"
     source = refreshing(ecs)
     assert (await source.get(fetch)).key_id == "id-1"
@@ -82,22 +82,22 @@ async def test_version_1_can_be_forbidden(refreshing, fetch, ecs, environment):
     assert paths(ecs) == [("PUT", "/latest/api/token")]
 
 
-async def test_a_token_that_never_comes(refreshing, fetch, ecs, monkeypatch):
-    """In a container the answer to the request for a token may get lost: the keys are asked for without one."""
+async def test_a_token_that_never_arrives(refreshing, fetch, ecs, monkeypatch):
+    """If the response with the token is lost, as in some containers, version 1 is used."""
     monkeypatch.setattr(metadata, "METADATA_SECONDS", 0.3)
     ecs.delay = lambda seen: 5.0 if seen.method == "PUT" else 0.0
     assert (await refreshing(ecs).get(fetch)).key_id == "id-1"
 
 
 async def test_the_role_may_be_named(refreshing, fetch, ecs, environment):
-    """With ALIBABA_CLOUD_ECS_METADATA, the service is not asked for the role."""
+    """With ALIBABA_CLOUD_ECS_METADATA, the role's name is not requested."""
     environment["ALIBABA_CLOUD_ECS_METADATA"] = "exporter-role"
     await refreshing(ecs).get(fetch)
     assert paths(ecs)[1:] == [("GET", "/latest/meta-data/ram/security-credentials/exporter-role")]
 
 
-async def test_a_named_role_that_is_not_there(refreshing, fetch, ecs, environment):
-    """A role that is named but not attached is an error with its name."""
+async def test_a_named_role_that_is_not_attached(refreshing, fetch, ecs, environment):
+    """A role that is named but not attached raises an error with its name."""
     environment["ALIBABA_CLOUD_ECS_METADATA"] = "other"
     with pytest.raises(CredentialsError) as caught:
         await refreshing(ecs).get(fetch)
@@ -106,7 +106,7 @@ async def test_a_named_role_that_is_not_there(refreshing, fetch, ecs, environmen
 
 @BOTH
 async def test_a_machine_without_a_role(refreshing, fetch, cloud):
-    """A machine without a role says so."""
+    """On a machine without a role the source is not configured."""
     made = cloud()
     made.fault = lambda seen: Response(status_code=404) if seen.path == cloud.folder else None
     with pytest.raises(NotConfigured) as caught:
@@ -115,8 +115,8 @@ async def test_a_machine_without_a_role(refreshing, fetch, cloud):
 
 
 @BOTH
-async def test_a_role_whose_keys_are_refused(refreshing, fetch, cloud):
-    """A role that is told, but whose keys are not given, is an error with its name."""
+async def test_a_role_whose_credentials_are_refused(refreshing, fetch, cloud):
+    """If the credentials of a role are refused, the error names the role."""
     made = cloud()
     made.fault = lambda seen: Response(status_code=403) if seen.path == cloud.folder + cloud.role else None
     with pytest.raises(CredentialsError) as caught:
@@ -129,8 +129,8 @@ async def test_a_role_whose_keys_are_refused(refreshing, fetch, cloud):
 
 @BOTH
 @pytest.mark.parametrize("body", ["", "../../user-data", "<html>login</html>", "a\nb", "x" * 129, "rölle"], ids=ascii)
-async def test_a_role_that_is_none(refreshing, fetch, cloud, body):
-    """What is no name of a role is an error, and never becomes part of a path."""
+async def test_an_invalid_role_name(refreshing, fetch, cloud, body):
+    """An invalid name of a role raises an error, and never becomes part of a path."""
     made = cloud()
     made.fault = lambda seen: PlainTextResponse(body) if seen.path == cloud.folder else None
     with pytest.raises(CredentialsError, match="the role of this machine has an invalid name") as caught:
@@ -140,18 +140,18 @@ async def test_a_role_that_is_none(refreshing, fetch, cloud, body):
 
 
 @BOTH
-async def test_a_failure_that_the_service_tells(refreshing, fetch, cloud):
-    """Where the service answers, but with another Code than Success, the error has that code."""
+async def test_an_error_code_with_status_200(refreshing, fetch, cloud):
+    """If the field Code is not Success, the error contains it."""
     made = cloud()
-    made.change = lambda found: found.update(Code="AssumeRole.Failed")
+    made.change = lambda fields: fields.update(Code="AssumeRole.Failed")
     with pytest.raises(CredentialsError) as caught:
         await refreshing(made).get(fetch)
     assert str(caught.value) == "the metadata service returned 200 AssumeRole.Failed: its Code is not Success"
     assert caught.value.reason == "auth"
 
 
-async def test_metadata_can_be_switched_off(environment):
-    """With ALIBABA_CLOUD_ECS_METADATA_DISABLED nobody is asked."""
+async def test_metadata_can_be_disabled(environment):
+    """With ALIBABA_CLOUD_ECS_METADATA_DISABLED no request is sent."""
     issuer = oss.EcsRoleIssuer({**environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "True"})
     with pytest.raises(NotConfigured, match="disabled by ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         await issuer.issue(offline, time.time())
@@ -168,8 +168,8 @@ async def test_metadata_can_be_switched_off(environment):
     ],
     ids=["ecs", "cvm"],
 )
-async def test_where_the_service_is(issuer, url):
-    """The vendors' addresses are asked, past every proxy, and where nobody answers there is no such service."""
+async def test_the_address_of_the_service(issuer, url):
+    """The vendors' addresses are requested without a proxy; if none responds, the source is not configured."""
     asked = []
 
     async def note(request, **bounds):
@@ -183,7 +183,7 @@ async def test_where_the_service_is(issuer, url):
 
 
 async def test_the_credentials_uri(refreshing, fetch, ecs, environment):
-    """With ALIBABA_CLOUD_CREDENTIALS_URI, the keys come from there, with its query, and no role is looked for."""
+    """With ALIBABA_CLOUD_CREDENTIALS_URI, only that URI is requested, with its query."""
 
     def answer(seen):
         if (seen.path, seen.query) != ("/keys", "who=exporter"):
@@ -201,8 +201,8 @@ async def test_the_credentials_uri(refreshing, fetch, ecs, environment):
     assert str(caught.value) == "the credentials URI returned 404: check ALIBABA_CLOUD_CREDENTIALS_URI"
 
 
-async def test_the_credentials_uri_is_asked_directly():
-    """The credentials URI stands beside this machine: no proxy is asked for it."""
+async def test_the_credentials_uri_uses_no_proxy():
+    """The credentials URI is requested without a proxy."""
     asked = []
 
     async def note(request, **bounds):
@@ -217,8 +217,8 @@ async def test_the_credentials_uri_is_asked_directly():
 @pytest.mark.parametrize(
     "uri", ["ftp://h/x", "h/x", "http://", "http://u:p@h/", "http://h/a b", "http://[h/", "https://h/\n"], ids=ascii
 )
-async def test_a_credentials_uri_that_is_none(uri):
-    """What is no URI is an error, and nobody is asked."""
+async def test_an_invalid_credentials_uri(uri):
+    """An invalid URI raises an error, and no request is sent."""
     with pytest.raises(CredentialsError) as caught:
         await oss.EcsRoleIssuer({"ALIBABA_CLOUD_CREDENTIALS_URI": uri}).issue(offline, time.time())
     assert str(caught.value) == "ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host"
@@ -227,8 +227,8 @@ async def test_a_credentials_uri_that_is_none(uri):
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
 @BOTH
-async def test_no_proxy_is_asked(fetch, monkeypatch, environment, refreshing, cloud, name):
-    """Keys of the machine never pass a proxy, whatever the environment names; other requests do."""
+async def test_no_proxy_is_used(fetch, monkeypatch, environment, refreshing, cloud, name):
+    """Requests for the machine's credentials never use the proxy of the environment; other requests do."""
     heads = []
 
     async def proxy(peer):
@@ -250,6 +250,6 @@ async def test_no_proxy_is_asked(fetch, monkeypatch, environment, refreshing, cl
 
 
 async def proxied(fetch, url):
-    """The answer to a request that may go through a proxy."""
+    """The response to a request that may use a proxy."""
     scheme, _, host = url.partition("://")
     return await fetch(Request("any", scheme, host, "/"), max_bytes=1000, seconds=5.0, direct=False)

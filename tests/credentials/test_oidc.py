@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("cloud", [AlibabaSts, TencentSts])
 
 
 async def test_the_request_of_rrsa(refreshing, fetch, environment):
-    """RRSA asks for an hour with an unsigned form; the token stands in the body, where no log of URLs shows it."""
+    """RRSA sends an unsigned form for one hour, with the token in the body, where no log of URLs shows it."""
     cloud = AlibabaSts()
     await refreshing(cloud).get(fetch)
     [seen] = cloud.seen
@@ -39,8 +39,8 @@ async def test_the_request_of_rrsa(refreshing, fetch, environment):
     assert "authorization" not in seen.headers
 
 
-async def test_the_session_may_have_a_name(refreshing, fetch, environment):
-    """The name of the session is the one that the environment gives."""
+async def test_the_session_name(refreshing, fetch, environment):
+    """ALIBABA_CLOUD_ROLE_SESSION_NAME is the name of the session."""
     environment["ALIBABA_CLOUD_ROLE_SESSION_NAME"] = "cluster-7"
     cloud = AlibabaSts()
     await refreshing(cloud).get(fetch)
@@ -62,22 +62,22 @@ async def test_the_session_may_have_a_name(refreshing, fetch, environment):
             "sts-vpc.cn-hangzhou.aliyuncs.com",
         ),
     ],
-    ids=["nowhere", "inside nowhere", "region", "outside", "inside"],
+    ids=["no region", "VPC without region", "region", "no VPC", "VPC"],
 )
-async def test_where_rrsa_asks(environment, more, host):
-    """The Security Token Service is asked over https, in the region and the network that the environment names."""
+async def test_the_endpoint_of_rrsa(environment, more, host):
+    """The endpoint uses https and is that of the region and the network in the environment."""
     asked = await request_of(oss.RrsaIssuer({**environment, **more}))
     assert (asked["url"].partition("?")[0], asked["direct"]) == (f"https://{host}/", False)
 
 
-async def test_where_tke_asks(environment):
-    """TKE's keys come from one host, over https, through the proxy where there is one."""
+async def test_the_endpoint_of_tke(environment):
+    """The endpoint of TKE uses https, and a proxy may be used."""
     asked = await request_of(cos.TkeIssuer(environment))
     assert (asked["url"], asked["direct"]) == ("https://sts.tencentcloudapi.com/", False)
 
 
 async def request_of(issuer):
-    """What an issuer asks first, without asking it."""
+    """Returns the URL and the bounds of the first request, without sending it."""
     asked: dict[str, object] = {}
 
     async def note(request, **bounds):
@@ -90,13 +90,13 @@ async def request_of(issuer):
 
 
 async def test_the_request_of_tke(refreshing, fetch, environment):
-    """TKE asks for two hours with an unsigned JSON document, and says so."""
+    """TKE sends an unsigned JSON document for two hours, with the headers of the API."""
     cloud = TencentSts()
     await refreshing(cloud).get(fetch)
     [seen] = cloud.seen
-    told = {name: value for name, value in seen.headers.items() if name.startswith("x-tc-")}
-    assert int(told.pop("x-tc-timestamp")) == pytest.approx(time.time(), abs=5)
-    assert told == {
+    headers = {name: value for name, value in seen.headers.items() if name.startswith("x-tc-")}
+    assert int(headers.pop("x-tc-timestamp")) == pytest.approx(time.time(), abs=5)
+    assert headers == {
         "x-tc-action": "AssumeRoleWithWebIdentity",
         "x-tc-version": "2018-08-13",
         "x-tc-region": "ap-guangzhou",
@@ -112,8 +112,8 @@ async def test_the_request_of_tke(refreshing, fetch, environment):
 
 
 @BOTH
-async def test_the_keys(refreshing, fetch, cloud):
-    """The keys of the role are what STS gave, with the end that it told."""
+async def test_the_credentials(refreshing, fetch, cloud):
+    """The credentials and their expiry are those that STS returned."""
     source = refreshing(cloud())
     assert await source.get(fetch) == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
@@ -121,20 +121,20 @@ async def test_the_keys(refreshing, fetch, cloud):
 
 @BOTH
 async def test_the_token_is_read_again(refreshing, fetch, clock, token_file, cloud):
-    """The kubelet replaces the token before it expires: each renewal sends the one that stands in the file then."""
+    """Each renewal sends the current content of the token file, which the kubelet replaces."""
     made = cloud()
     source = refreshing(made)
     await source.get(fetch)
     token_file.write_text("eyJ0b2tlbi5uZXc")
     clock.offset = 4000
-    with pytest.raises(CredentialsError):  # the cloud knows the first token only
+    with pytest.raises(CredentialsError):  # the cloud accepts only the first token
         await source.get(fetch)
     assert [b"eyJ0b2tlbi5uZXc" in seen.body for seen in made.seen] == [False, True]
 
 
 @BOTH
 async def test_a_refusal(refreshing, fetch, token_file, cloud):
-    """Where STS refuses, the error has its code and request id, and nothing of what was sent."""
+    """If STS refuses, the error contains its code and request id, and nothing that was sent."""
     token_file.write_text("hunter2")
     with pytest.raises(CredentialsError) as caught:
         await refreshing(cloud()).get(fetch)
@@ -157,8 +157,8 @@ async def test_a_refusal(refreshing, fetch, token_file, cloud):
     ],
     ids=["oss", "oss, a list", "cos", "cos, nothing"],
 )
-async def test_an_answer_that_lacks_a_level(refreshing, fetch, cloud, body, missing):
-    """An answer without the object that holds the keys is malformed."""
+async def test_a_response_without_its_objects(refreshing, fetch, cloud, body, missing):
+    """A response without the object that contains the credentials is malformed."""
     made = cloud()
     made.fault = lambda _: JSONResponse(body)
     with pytest.raises(CredentialsError, match=f"returned no {missing}$") as caught:
@@ -175,7 +175,7 @@ async def test_an_answer_that_lacks_a_level(refreshing, fetch, cloud, body, miss
 )
 @pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
 async def test_a_variable_that_is_missing(environment, issuer, name, value):
-    """A variable that is not set is an error that names it, and nobody is asked."""
+    """A variable that is not set raises an error that names it, and no request is sent."""
     environment.pop(name)
     if value is not None:
         environment[name] = value
@@ -190,8 +190,8 @@ async def test_a_variable_that_is_missing(environment, issuer, name, value):
     [(None, "cannot be read: No such file or directory"), (b"", "is empty"), (b"a b", "contains a character")],
     ids=["missing", "empty", "blank"],
 )
-async def test_a_token_file_that_holds_none(environment, token_file, issuer, content, message):
-    """A file that holds no token is an error that names it, and nobody is asked."""
+async def test_an_invalid_token_file(environment, token_file, issuer, content, message):
+    """A missing or invalid token file raises an error that names it, and no request is sent."""
     token_file.unlink()
     if content is not None:
         token_file.write_bytes(content)
@@ -205,8 +205,8 @@ async def test_a_token_file_that_holds_none(environment, token_file, issuer, con
     ("issuer", "name"), [(oss.RrsaIssuer, "ALIBABA_CLOUD_STS_REGION"), (cos.TkeIssuer, "TKE_REGION")]
 )
 @pytest.mark.parametrize("region", ["cn.evil.example/", "cn\r\nx: y", "CN", "ü"], ids=ascii)
-async def test_a_region_that_is_none(environment, issuer, name, region):
-    """What is no region never becomes part of a host or a header."""
+async def test_an_invalid_region(environment, issuer, name, region):
+    """An invalid region never becomes part of a host or a header."""
     with pytest.raises(CredentialsError) as caught:
         await issuer({**environment, name: region}).issue(offline, time.time())
     assert (str(caught.value), caught.value.reason) == (f"{name} in the environment is not a valid region", "config")

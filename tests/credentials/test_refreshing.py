@@ -30,17 +30,17 @@ def source(refreshing, ecs):
 
 
 def broken(_seen):
-    """Nothing but errors."""
+    """The response of a broken issuer."""
     return Response(status_code=500)
 
 
 def slow(_seen):
-    """Seconds that an answer takes."""
+    """Seconds before a response."""
     return 0.1
 
 
 async def renewed(source):
-    """Wait for the renewal that is under way."""
+    """Waits for the renewal in progress."""
     await asyncio.wait({source._renewal})
 
 
@@ -51,8 +51,8 @@ async def failure(source, fetch):
     return caught.value
 
 
-async def test_keys_are_kept(source, ecs, fetch):
-    """Keys are asked for once, whole and with their end, and used again while they are good."""
+async def test_credentials_are_reused(source, ecs, fetch):
+    """Credentials are requested once, and reused while they are valid."""
     first = await source.get(fetch)
     assert first == Credentials("id-1", Secret("secret-1"), Secret("token-1"), source.expires)
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
@@ -63,8 +63,8 @@ async def test_keys_are_kept(source, ecs, fetch):
 @pytest.mark.parametrize(
     ("lifetime", "before"), [(43200, 900), (3600, 900), (3000, 750), (1200, 300), (60, 15)], ids=str
 )
-async def test_keys_are_renewed_before_they_expire(source, ecs, clock, fetch, lifetime, before):
-    """Keys are renewed 15 minutes before they expire, or when a quarter of a shorter life is left, and not earlier."""
+async def test_credentials_are_renewed_before_they_expire(source, ecs, clock, fetch, lifetime, before):
+    """Credentials are renewed 15 minutes before their expiry, or a quarter of their lifetime if that is shorter."""
     ecs.lifetime = lifetime
     first = await source.get(fetch)
     clock.offset = lifetime - before - 5
@@ -77,8 +77,8 @@ async def test_keys_are_renewed_before_they_expire(source, ecs, clock, fetch, li
     assert source.expires == pytest.approx(time.time() + lifetime, abs=5)
 
 
-async def test_a_slow_renewal_delays_nobody(source, ecs, clock, fetch):
-    """While keys are renewed that are still good, they are given at once."""
+async def test_a_slow_renewal_delays_no_scrape(source, ecs, clock, fetch):
+    """Valid credentials are returned at once while they are renewed."""
     await source.get(fetch)
     clock.offset = 3000
     ecs.delay = slow
@@ -90,19 +90,19 @@ async def test_a_slow_renewal_delays_nobody(source, ecs, clock, fetch):
 
 @pytest.mark.parametrize("offset", [0, 3000, 4000], ids=["at first", "in time", "too late"])
 async def test_one_renewal_at_a_time(source, ecs, clock, fetch, offset):
-    """However many ask at once, keys are asked for once; all get the same."""
+    """Concurrent calls cause one request, and all return the same credentials."""
     if offset:
         await source.get(fetch)
     ecs.delay = slow
     before, clock.offset = ecs.issued, offset
-    found = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
+    results = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
     await renewed(source)
     assert ecs.issued == before + 1
-    assert len(set(found)) == 1
+    assert len(set(results)) == 1
 
 
-async def test_who_gives_up_ends_nothing(source, ecs, fetch):
-    """A scrape that ends while it waits for keys does not end the waiting of others."""
+async def test_a_cancelled_scrape_cancels_no_renewal(source, ecs, fetch):
+    """A scrape that is cancelled while it waits does not cancel the renewal for others."""
     ecs.delay = slow
     waiting = [asyncio.create_task(source.get(fetch)) for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -111,8 +111,8 @@ async def test_who_gives_up_ends_nothing(source, ecs, fetch):
     assert waiting[0].cancelled()
 
 
-async def test_old_keys_while_a_renewal_fails(source, ecs, clock, fetch):
-    """Where a renewal fails the old keys are used until they really expire; then it is an error; then it may heal."""
+async def test_valid_credentials_while_a_renewal_fails(source, ecs, clock, fetch):
+    """If a renewal fails, the credentials are used until they expire; then the error is raised until it succeeds."""
     end = (await source.get(fetch)).expires
     ecs.fault = broken
     for clock.offset in (2800, 3300, 3590):
@@ -127,20 +127,20 @@ async def test_old_keys_while_a_renewal_fails(source, ecs, clock, fetch):
 
 
 async def test_a_failed_renewal_waits(source, ecs, clock, fetch):
-    """After a failure the issuer is left in peace for half a minute, as long as the old keys are good."""
+    """After a failure the next attempt waits for 30 seconds while the credentials are valid."""
     await source.get(fetch)
     ecs.fault = broken
     clock.offset = 2800
-    asked = []
+    requests = []
     for clock.offset in (2800, 2801, 2829, 2831):
         await source.get(fetch)
         await renewed(source)
-        asked.append(len(ecs.seen))
-    assert asked[0] == asked[1] == asked[2] < asked[3]
+        requests.append(len(ecs.seen))
+    assert requests[0] == requests[1] == requests[2] < requests[3]
 
 
-async def test_nothing_is_remembered_of_a_failure_without_keys(source, ecs, fetch):
-    """Where there are no keys yet, each use asks for them."""
+async def test_a_failure_without_credentials_is_not_remembered(source, ecs, fetch):
+    """As long as there are no credentials, each call requests them."""
     ecs.fault = broken
     assert (await failure(source, fetch)).reason == "http_5xx"
     assert source.expires is None
@@ -148,8 +148,8 @@ async def test_nothing_is_remembered_of_a_failure_without_keys(source, ecs, fetc
     assert (await source.get(fetch)).key_id == "id-1"
 
 
-async def test_each_gets_an_error_of_its_own(source, ecs, fetch):
-    """All that wait for a renewal are told why it failed, each by an error that the others do not hold."""
+async def test_each_call_raises_its_own_error(source, ecs, fetch):
+    """Concurrent calls raise equal errors, each a separate object."""
     ecs.fault = broken
     errors = await asyncio.gather(*(source.get(fetch) for _ in range(5)), return_exceptions=True)
     assert len({id(error) for error in errors}) == 5
@@ -157,7 +157,7 @@ async def test_each_gets_an_error_of_its_own(source, ecs, fetch):
 
 
 async def test_a_warning_for_each_change(source, ecs, clock, fetch, caplog):
-    """A renewal that fails is told once, told again where it fails for another reason, and its recovery is told."""
+    """A warning is logged once per reason of a failed renewal, and its recovery is logged."""
     caplog.set_level(logging.INFO, "exporter.credentials")
     await source.get(fetch)
 
@@ -165,9 +165,9 @@ async def test_a_warning_for_each_change(source, ecs, clock, fetch, caplog):
         clock.offset = offset
         await source.get(fetch)
         await renewed(source)
-        told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOG]
+        lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOG]
         caplog.clear()
-        return told
+        return lines
 
     ecs.fault = broken
     prefix = "credentials not renewed, the current ones are used until they expire: the metadata service returned"
@@ -181,18 +181,18 @@ async def test_a_warning_for_each_change(source, ecs, clock, fetch, caplog):
 
 
 async def test_warnings_name_the_account(source, ecs, clock, fetch, caplog):
-    """A warning says whose keys it is about."""
+    """A warning names the account and the source."""
     await source.get(fetch)
     ecs.fault, clock.offset = broken, 2800
     await source.get(fetch)
     await renewed(source)
-    facts = [vars(record) for record in caplog.records if record.name == LOG]
-    assert [(fact["account"], fact["source"]) for fact in facts] == [("oss/prod", "testing")]
+    fields = [vars(record) for record in caplog.records if record.name == LOG]
+    assert [(line["account"], line["source"]) for line in fields] == [("oss/prod", "testing")]
 
 
 @pytest.mark.parametrize("skew", [-7200, 7200], ids=["behind", "ahead"])
-async def test_a_clock_that_is_off(source, ecs, clock, fetch, skew):
-    """Keys live as long as the issuer says by its own clock, whatever this machine's says; their end is told as is."""
+async def test_a_wrong_clock(source, ecs, clock, fetch, skew):
+    """The lifetime is measured by the issuer's clock, and the expiry is reported unchanged."""
     clock.offset = skew
     assert (await source.get(fetch)).key_id == "id-1"
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
@@ -204,17 +204,17 @@ async def test_a_clock_that_is_off(source, ecs, clock, fetch, skew):
 
 
 class Steady:
-    """Gives keys of which nobody tells when they expire."""
+    """Issues credentials whose expiry is unknown."""
 
-    asked = 0
+    requests = 0
 
     async def issue(self, _fetch, _now):
-        self.asked += 1
-        return Issued(Credentials(f"id-{self.asked}", Secret("s")), None)
+        self.requests += 1
+        return Issued(Credentials(f"id-{self.requests}", Secret("s")), None)
 
 
-async def test_keys_without_an_end(clock):
-    """Keys of which nobody tells the end are asked for again after a minute."""
+async def test_credentials_without_an_expiry(clock):
+    """Credentials whose expiry is unknown are requested again after a minute."""
     source = RefreshingCredentials("testing", Steady(), now=clock)
     assert (await source.get(offline)).key_id == "id-1"
     for clock.offset in (59, 61):
@@ -224,15 +224,15 @@ async def test_keys_without_an_end(clock):
     assert source.expires is None
 
 
-class Faulty:
-    """Has a fault."""
+class Buggy:
+    """Has a bug."""
 
     async def issue(self, _fetch, _now):
         raise KeyError("hunter2")
 
 
-async def test_a_fault_of_our_own(clock, caplog):
-    """What nobody foresaw is an error of the credentials, and stands whole in the log."""
-    error = await failure(RefreshingCredentials("testing", Faulty(), now=clock), offline)
+async def test_an_internal_error(clock, caplog):
+    """An unexpected exception raises an error, and its traceback is logged."""
+    error = await failure(RefreshingCredentials("testing", Buggy(), now=clock), offline)
     assert (str(error), error.reason) == ("internal error (please report it): see the log", "config")
     assert "KeyError" in caplog.text

@@ -1,4 +1,4 @@
-"""Temporary keys, from their issuer to the signature and the metrics."""
+"""Temporary credentials, from their issuer to the signature and the metrics."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.rig import rig, target_at
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_listing_with_temporary_keys(environment):
-    """Keys are fetched through the account's proxy, sign the requests, and their source and end are told."""
+async def test_a_scrape_with_temporary_credentials(environment):
+    """Credentials are requested through the account's proxy, sign the requests, and are reported with their expiry."""
     end = int(time.time()) + 3600
     keys = {"AccessKeyId": "STS.NT", "AccessKeySecret": "hunter2", "SecurityToken": "CAIS", "Expiration": iso(end)}
     heads = []
@@ -43,8 +43,8 @@ async def test_a_listing_with_temporary_keys(environment):
     assert b"Credential=STS.NT/" in request
 
 
-async def test_a_listing_without_keys(cloud_server, environment):
-    """Where the issuer fails, the listing fails for its reason, and no request is sent to the service."""
+async def test_a_scrape_without_credentials(cloud_server, environment):
+    """If the issuer fails, the scrape fails with its reason, and no request is sent to the service."""
     made, url = cloud_server
     made.cloud = AlibabaSts()
     made.cloud.fault = lambda _: Response(status_code=503)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Slow:
-    """A package that gives keys when it is let go."""
+    """A package that blocks until `go` is set."""
 
     extra = "slow"
     module = "json"
@@ -41,7 +41,7 @@ class Raising(Slow):
 
 
 class Refused(Exception):
-    """As Tencent's package raises."""
+    """An error like those of Tencent's package."""
 
     def __init__(self, code):
         self.code = code
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 @pytest.fixture
 def slow():
-    """Let go at the end."""
+    """A package that no longer blocks when the test ends."""
     package = Slow()
     yield package
     package.go.set()
@@ -65,8 +65,8 @@ async def failure(issuer):
     return str(caught.value), caught.value.reason
 
 
-async def test_the_event_loop_goes_on(slow):
-    """While a package blocks, everything else goes on."""
+async def test_the_event_loop_is_not_blocked(slow):
+    """While a package blocks, the event loop runs."""
     asked = asyncio.create_task(sdk.SdkIssuer(slow).issue(offline, time.time()))
     for _ in range(10):
         await asyncio.sleep(0.001)
@@ -77,7 +77,7 @@ async def test_the_event_loop_goes_on(slow):
 
 
 async def test_a_package_that_hangs(slow, monkeypatch):
-    """A package that hangs is told as too slow; no second thread is lost on it, and its answer counts when it comes."""
+    """A package that hangs raises a timeout, starts no second thread, and its late result is used."""
     monkeypatch.setattr(sdk, "SDK_SECONDS", 0.05)
     issuer = sdk.SdkIssuer(slow)
     for _ in range(3):
@@ -89,8 +89,8 @@ async def test_a_package_that_hangs(slow, monkeypatch):
     assert len(slow.threads) == 1
 
 
-async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
-    """A package that hangs does not keep the program from ending."""
+async def test_the_thread_is_a_daemon(slow, monkeypatch):
+    """A package that hangs does not delay the end of the process."""
     monkeypatch.setattr(sdk, "SDK_SECONDS", 0.05)
     await failure(sdk.SdkIssuer(slow))
     assert [thread.daemon for thread in slow.threads] == [True]
@@ -108,28 +108,28 @@ async def test_a_thread_that_nobody_waits_for(slow, monkeypatch):
         (Refused("hunter2 said no"), "json returned no credentials: Refused", "config"),
         (Refused(None), "json returned no credentials: Refused", "config"),
     ],
-    ids=["ours", "exit", "connect", "refused", "network", "client", "no code", "none"],
+    ids=["bug", "exit", "connect", "refused", "network", "client", "invalid code", "no code"],
 )
 async def test_what_a_package_raises(error, message, reason):
-    """Whatever a package raises is told by its kind and code; the message may hold what was sent."""
+    """An exception of a package is reported by its type and code, without its message."""
     assert await failure(sdk.SdkIssuer(Raising(error))) == (message, reason)
 
 
-async def test_keys_that_have_expired(slow):
-    """Keys whose end is in the past are not used, though a package gave them."""
+async def test_expired_credentials(slow):
+    """Expired credentials of a package are not used."""
     slow.load = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
     assert await failure(sdk.SdkIssuer(slow)) == ("json returned credentials that have already expired", "auth")
 
 
-async def test_the_end_that_a_package_tells(slow):
-    """Keys live until the end that a package tells."""
+async def test_the_expiry_of_a_package(slow):
+    """The lifetime ends at the expiry that a package returns."""
     slow.load = lambda: Credentials("i", Secret("s"), None, 5000.0)
     assert (await sdk.SdkIssuer(slow).issue(offline, 2000.0)).lifetime == 3000.0
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(slow, key):
-    """What cannot stand in a header is not used, though a package gave it."""
+    """A key that no HTTP header allows is not used."""
     slow.load = lambda: Credentials("i", Secret(key))
     text, reason = await failure(sdk.SdkIssuer(slow))
     assert text.startswith(("json returned a key that is empty", "json returned a key that contains a character"))

@@ -16,64 +16,64 @@ pytestmark = pytest.mark.anyio
 def source(read, tmp_path):
     """The source `static` with the secret in a file, and that file."""
     file = tmp_path / "secret"
-    found, problems = read({"source": "static", "id": "i", "secret_file": str(file)})
+    static, problems = read({"source": "static", "id": "i", "secret_file": str(file)})
     assert not problems
-    return found, file
+    return static, file
 
 
 async def test_literals(read):
-    """Keys that stand in the configuration are used as they are."""
-    found, problems = read({"source": "static", "id": "i", "secret": "s", "token": "t"})
+    """Literals in the configuration are used unchanged."""
+    static, problems = read({"source": "static", "id": "i", "secret": "s", "token": "t"})
     assert not problems
-    assert await found.get(offline) == Credentials("i", Secret("s"), Secret("t"))
+    assert await static.get(offline) == Credentials("i", Secret("s"), Secret("t"))
 
 
 async def test_files(read, tmp_path):
-    """Each key may stand in a file instead, named from the directory of the configuration."""
+    """Each key may be in a file; relative paths start at the directory of the configuration."""
     for name in ("id", "secret", "token"):
         (tmp_path / name).write_text(f"{name}-value\n")
     mapping = {"source": "static", "id_file": "id", "secret_file": "secret", "token_file": str(tmp_path / "token")}
-    found, problems = read(mapping, directory=str(tmp_path))
+    static, problems = read(mapping, directory=str(tmp_path))
     assert not problems
-    assert await found.get(offline) == Credentials("id-value", Secret("secret-value"), Secret("token-value"))
+    assert await static.get(offline) == Credentials("id-value", Secret("secret-value"), Secret("token-value"))
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"], ids=repr)
-async def test_the_line_end_does_not_count(source, end):
-    """A file may end its line, as editors and echo do."""
-    found, file = source
+async def test_trailing_line_breaks_are_ignored(source, end):
+    """A file may end with line breaks, as editors and echo write them."""
+    static, file = source
     file.write_bytes(b"hunter2" + end.encode())
-    assert (await found.get(offline)).secret == Secret("hunter2")
+    assert (await static.get(offline)).secret == Secret("hunter2")
 
 
-async def test_a_rotated_secret_is_picked_up(source):
-    """A file is read again at each use: written over at the same length and time, replaced, or behind a moved link."""
-    found, file = source
+async def test_a_rotated_secret_is_used(source):
+    """A file is read at each use, so a rewritten or replaced file or link is noticed."""
+    static, file = source
     file.write_text("secret-1")
     os.utime(file, ns=(1, 1))
-    assert (await found.get(offline)).secret == Secret("secret-1")
+    assert (await static.get(offline)).secret == Secret("secret-1")
     file.write_text("secret-2")
     os.utime(file, ns=(1, 1))
-    assert (await found.get(offline)).secret == Secret("secret-2")
+    assert (await static.get(offline)).secret == Secret("secret-2")
     other = file.with_name("other")
     other.write_text("secret-3")
     other.replace(file)
-    assert (await found.get(offline)).secret == Secret("secret-3")
+    assert (await static.get(offline)).secret == Secret("secret-3")
     file.unlink()
     other.write_text("secret-4")
     file.symlink_to(other)
-    assert (await found.get(offline)).secret == Secret("secret-4")
+    assert (await static.get(offline)).secret == Secret("secret-4")
 
 
-async def test_a_missing_file_may_come_later(source):
-    """A missing file is an error at use only, and is forgotten when the file is there."""
-    found, file = source
+async def test_a_missing_file_may_appear_later(source):
+    """A missing file raises an error at each use, until it exists."""
+    static, file = source
     with pytest.raises(CredentialsError) as caught:
-        await found.get(offline)
+        await static.get(offline)
     assert str(caught.value) == f"{file} cannot be read: No such file or directory"
     assert caught.value.reason == "config"
     file.write_text("hunter2")
-    assert (await found.get(offline)).secret == Secret("hunter2")
+    assert (await static.get(offline)).secret == Secret("hunter2")
 
 
 @pytest.mark.parametrize(
@@ -89,33 +89,33 @@ async def test_a_missing_file_may_come_later(source):
         (b"\xef\xbb\xbfhunter2", "contains a character that HTTP headers do not allow"),
         (b"hunter2\x00", "contains a character that HTTP headers do not allow"),
     ],
-    ids=["empty", "line end", "long", "blank", "two lines", "no UTF-8", "no ASCII", "byte order mark", "NUL"],
+    ids=["empty", "line break", "long", "space", "two lines", "not UTF-8", "not ASCII", "byte order mark", "NUL"],
 )
-async def test_a_file_that_holds_no_key(source, content, message):
-    """What cannot be a key is an error that names the file and not its content."""
-    found, file = source
+async def test_an_invalid_file(source, content, message):
+    """Content that cannot be a key raises an error that names the file and not its content."""
+    static, file = source
     file.write_bytes(content)
     with pytest.raises(CredentialsError) as caught:
-        await found.get(offline)
+        await static.get(offline)
     assert str(caught.value).startswith(f"{file} {message}")
     assert "hunter" not in str(caught.value)
     assert caught.value.reason == "config"
 
 
 async def test_the_longest_file(source):
-    """A file of just the largest size is read."""
-    found, file = source
+    """A file of the maximum size is read."""
+    static, file = source
     file.write_bytes(b"x" * 64 * 1024)
-    assert (await found.get(offline)).secret == Secret("x" * 65536)
+    assert (await static.get(offline)).secret == Secret("x" * 65536)
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
-async def test_what_is_no_file(source, make):
-    """A folder, or a pipe that would never end, is an error at once."""
-    found, file = source
+async def test_a_path_that_is_not_a_regular_file(source, make):
+    """A directory or a named pipe raises an error at once."""
+    static, file = source
     make(file)
     with pytest.raises(CredentialsError, match="is not a regular file"):
-        await found.get(offline)
+        await static.get(offline)
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ async def test_what_is_no_file(source, make):
     ],
 )
 def test_problems(read, mapping, problems):
-    """What is wrong with the keys in the configuration is told at once, each with its path and without its value."""
+    """All problems of the keys are reported at once, with their paths and without their values."""
     assert read({"source": "static", **mapping})[1] == problems
 
 
-def test_nothing_is_shown(read):
-    """What the source prints as holds none of its keys."""
-    found, _ = read({"source": "static", "id": "hunter1", "secret": "hunter2", "token": "hunter3"})
-    assert "hunter" not in f"{found} {found!r} {vars(found)}"
+def test_the_representation_contains_no_secret(read):
+    """Neither `str`, `repr` nor the attributes of the source show its keys."""
+    static, _ = read({"source": "static", "id": "hunter1", "secret": "hunter2", "token": "hunter3"})
+    assert "hunter" not in f"{static} {static!r} {vars(static)}"

@@ -1,4 +1,4 @@
-"""The vendors' packages themselves, each in a process of its own: they read the environment when they are imported."""
+"""The vendors' packages themselves, each in its own process: they read the environment when they are imported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def asking(tmp_path):
-    """Starts the program that asks; each call of what it gives is one answer. Nothing of it may stand in its log."""
+    """Starts `print_credentials`; each call returns one of its lines. Its log must contain no secret."""
 
     @contextmanager
     def start(provider, environment):
@@ -59,16 +59,16 @@ def asking(tmp_path):
 
             yield ask
             put.close()
-        told = log.read_text()
-        assert [secret for secret in ("hunter2", "secret-", "token-", TOKEN) if secret in told] == []
-        assert "Traceback" not in told
+        lines = log.read_text()
+        assert [secret for secret in ("hunter2", "secret-", "token-", TOKEN) if secret in lines] == []
+        assert "Traceback" not in lines
 
     return start
 
 
 @pytest.fixture
 def ask(asking):
-    """One answer of the program."""
+    """Returns one line of the program."""
 
     def once(provider, environment):
         with asking(provider, environment) as ask:
@@ -79,7 +79,7 @@ def ask(asking):
 
 @pytest.fixture
 def through_proxy(cloud_server):
-    """Lets a cloud answer for every host that is asked for over plain HTTP; gives the environment for it."""
+    """Serves a cloud as the proxy for all plain HTTP; returns the environment that selects it."""
     made, url = cloud_server
 
     def live(cloud):
@@ -95,7 +95,7 @@ def through_proxy(cloud_server):
 
 @pytest.fixture
 def live(cloud_server):
-    """Lets a function answer; gives the base URL."""
+    """Serves the responses of a function; returns the base URL."""
     made, url = cloud_server
 
     def answer(function):
@@ -113,7 +113,7 @@ def write(path, text):
 
 
 def test_alibaba_environment(ask):
-    """Alibaba's package reads its variables; the keys do not expire; no other package is imported."""
+    """Alibaba's package reads its variables, which do not expire; no other package is imported."""
     variables = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "hunter2"}
     found = ask("oss", NO_ECS | variables)
     assert found == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["alibabacloud_credentials"]}
@@ -144,7 +144,7 @@ def test_alibaba_credentials_file(ask, tmp_path):
 
 
 def test_alibaba_role(asking, through_proxy):
-    """Alibaba's package gets the keys of the ECS role, from what our own source is tested with, and tells their end."""
+    """Alibaba's package accepts the ECS metadata service of these tests, and returns the expiry."""
     ecs = Ecs()
     with asking("oss", through_proxy(ecs)) as ask:
         found, again = ask(), ask()
@@ -154,7 +154,7 @@ def test_alibaba_role(asking, through_proxy):
 
 
 def test_alibaba_uri(ask, live):
-    """Alibaba's package gets keys from a URI, and tells their end."""
+    """Alibaba's package requests a credentials URI, and returns the expiry."""
     end = time.time() + 3600
     parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t", "Expiration": iso(end)}
     url = live(lambda _: JSONResponse({"Code": "Success", **parts}))
@@ -162,8 +162,8 @@ def test_alibaba_uri(ask, live):
     assert (found["keys"], found["expires"]) == (["i", "hunter2", "t"], int(end))
 
 
-def test_alibaba_without_keys(ask, live):
-    """Where Alibaba's package finds nothing, each of its ways is told, and nothing of what was answered."""
+def test_alibaba_without_credentials(ask, live):
+    """If Alibaba's package finds nothing, the error names each of its providers, and contains no response."""
     url = live(lambda _: JSONResponse({"Code": "Forbidden.X", "AccessKeySecret": "hunter2"}, 403))
     found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": url, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"})
     assert found == {
@@ -179,30 +179,30 @@ def test_alibaba_without_keys(ask, live):
 
 
 def run(program, **variables):
-    """What a Python program prints."""
-    environment = os.environ | variables
+    """Returns the output of a Python program."""
+    command = [sys.executable, "-c", program]
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        command, env=os.environ | variables, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_alibaba_has_no_other_ways():
-    """The ways that are asked are those of the default chain of Alibaba's package, in its order."""
+def test_alibaba_default_chain():
+    """The providers are those of the default chain of Alibaba's package, in its order."""
     program = (
         "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
         "from exporter.credentials.oss import AlibabaSdk\n"
         "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
-        "assert [type(one) for one in chain] == [type(one) for one in AlibabaSdk._providers()]\n"
+        "assert list(map(type, chain)) == list(map(type, AlibabaSdk._providers()))\n"
         "print(len(chain))\n"
     )
     names = ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")
     assert run(program, **{f"ALIBABA_CLOUD_{name}": "x" for name in names}) == "6\n"
 
 
-def test_alibaba_judges_our_cloud(cloud_server, token_file):
-    """The cloud that RRSA is tested with gives keys to Alibaba's own client too."""
+def test_alibaba_accepts_our_sts(cloud_server, token_file):
+    """Alibaba's own client accepts the STS of these tests."""
     made, url = cloud_server
     made.cloud = AlibabaSts()
     program = (
@@ -215,7 +215,7 @@ def test_alibaba_judges_our_cloud(cloud_server, token_file):
 
 
 def test_alibaba_fails_later(asking, live):
-    """Where the way that gave keys fails later, that is a failure of it: no other way is asked in its place."""
+    """If the chosen provider of Alibaba's package fails later, no other one is used instead."""
     parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t"}
     answers = [
         JSONResponse({"Code": "Success", **parts, "Expiration": iso(time.time() + 600)}),
@@ -224,7 +224,7 @@ def test_alibaba_fails_later(asking, live):
     uri = live(lambda _: answers.pop(0))
     with asking("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": uri}) as ask:
         assert ask()["keys"] == ["i", "hunter2", "t"]
-        found = ask()  # 10 minutes before the end, the package asks each time
+        found = ask()  # 10 minutes before the expiry, the package sends a request each time
     told = (
         "alibabacloud_credentials returned no credentials: credential_uri: error refreshing credentials from http 500"
     )
@@ -248,7 +248,7 @@ def test_tencent_profile(asking, tmp_path):
 
 
 def test_tencent_role(asking, through_proxy):
-    """Tencent's package gets the keys of the CVM role, from what our own source is tested with."""
+    """Tencent's package accepts the CVM metadata service of these tests."""
     cvm = Cvm()
     with asking("cos", through_proxy(cvm)) as ask:
         found, again = ask(), ask()
@@ -256,8 +256,8 @@ def test_tencent_role(asking, through_proxy):
     assert cvm.issued == 1
 
 
-def test_tencent_without_keys(ask, through_proxy):
-    """Where Tencent's package finds nothing, that is said."""
+def test_tencent_without_credentials(ask, through_proxy):
+    """If Tencent's package finds nothing, it is not configured."""
     cvm = Cvm()
     cvm.fault = lambda _: Response(status_code=404)
     found = ask("cos", through_proxy(cvm))
@@ -285,7 +285,7 @@ def test_aws_profile(asking, tmp_path):
 
 
 def sts(action, end, keys=("id-1", "secret-1", "token-1")):
-    """The answer of AWS STS to `action`."""
+    """The response of AWS STS to `action`."""
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
     parts = "".join(f"<{name}>{escape(part)}</{name}>" for name, part in zip(names, (*keys, iso(end)), strict=True))
     result = f"<{action}Result><Credentials>{parts}</Credentials></{action}Result>"
@@ -294,7 +294,7 @@ def sts(action, end, keys=("id-1", "secret-1", "token-1")):
 
 
 def test_aws_assumed_role(asking, tmp_path, live):
-    """The package botocore assumes the role of a profile, keeps its keys, and tells their end."""
+    """The package botocore assumes the role of a profile once, and returns the expiry."""
     end = int(time.time()) + 3600
     asked = []
 
@@ -315,7 +315,7 @@ def test_aws_assumed_role(asking, tmp_path, live):
 
 @pytest.fixture
 def irsa(token_file, live):
-    """What EKS puts into a pod, with STS answered by a function."""
+    """The variables that EKS adds to a pod; STS is a function."""
 
     def environment(answer):
         role = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": str(token_file)}
@@ -325,14 +325,14 @@ def irsa(token_file, live):
 
 
 def test_aws_irsa(ask, irsa):
-    """The package botocore gets the keys of a service account's role with its token, and tells their end."""
+    """The package botocore exchanges a service account's token, and returns the expiry."""
     end = int(time.time()) + 3600
     found = ask("s3", irsa(lambda _: sts("AssumeRoleWithWebIdentity", end)))
     assert (found["keys"], found["expires"]) == (["id-1", "secret-1", "token-1"], end)
 
 
 def test_aws_refusal(ask, irsa):
-    """Where AWS refuses, its code is told, and nothing else of the answer."""
+    """If AWS refuses, the error contains its code, and nothing else of the response."""
     body = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>hunter2</Message></Error></ErrorResponse>"
     found = ask("s3", irsa(lambda _: PlainTextResponse(body, 400)))
     assert (found["reason"], found["not configured"]) == ("auth", False)
@@ -340,7 +340,7 @@ def test_aws_refusal(ask, irsa):
 
 
 @pytest.mark.parametrize(
-    ("environment", "message", "not_set_up"),
+    ("environment", "message", "not_configured"),
     [
         ({}, "botocore found no credentials", True),
         ({"AWS_PROFILE": "hunter2"}, "botocore returned no credentials: ProfileNotFound", False),
@@ -351,9 +351,9 @@ def test_aws_refusal(ask, irsa):
             False,
         ),
     ],
-    ids=["nothing", "profile", "half", "blank"],
+    ids=["nothing", "profile", "incomplete", "space"],
 )
-def test_aws_without_keys(ask, environment, message, not_set_up):
-    """Where botocore finds no keys that can be used, that is said without any value."""
+def test_aws_without_credentials(ask, environment, message, not_configured):
+    """If botocore finds no usable credentials, the error contains no value."""
     found = ask("s3", NO_EC2 | environment)
-    assert (found["error"], found["not configured"]) == (message, not_set_up)
+    assert (found["error"], found["not configured"]) == (message, not_configured)
