@@ -137,6 +137,6 @@ async def test_concurrent_scrapes_share_one_request(default, fetch):
     compose, _, ecs = default
     ecs.delay = lambda _: 0.05
     source = compose(Absent(), {})
-    found = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
+    results = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
     assert ecs.issued == 1
-    assert len(set(found)) == 1
+    assert len(set(results)) == 1

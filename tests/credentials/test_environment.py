@@ -16,7 +16,7 @@ def source(read):
 
 
 @pytest.mark.parametrize(
-    ("environment", "found"),
+    ("environment", "expected"),
     [
         ({"A_ID": "i", "A_SECRET": "s"}, Credentials("i", Secret("s"))),
         ({"A_ID": "i", "A_SECRET": "s", "A_TOKEN": "t"}, Credentials("i", Secret("s"), Secret("t"))),
@@ -26,9 +26,9 @@ def source(read):
     ],
     ids=["first", "with a token", "first of two", "second", "empty counts as not set"],
 )
-async def test_the_first_group_that_is_set(source, environment, found):
+async def test_the_first_group_that_is_set(source, environment, expected):
     """The first group with a variable that is set is used; an empty variable counts as not set."""
-    assert await source(environment).get(offline) == found
+    assert await source(environment).get(offline) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ async def test_a_key_that_cannot_be_sent(source, name, end):
 async def test_the_environment_is_read_at_each_use(source):
     """Changed variables are used at the next call."""
     environment = {"A_ID": "i", "A_SECRET": "old"}
-    found = source(environment)
-    assert (await found.get(offline)).secret == Secret("old")
+    credentials = source(environment)
+    assert (await credentials.get(offline)).secret == Secret("old")
     environment["A_SECRET"] = "new"
-    assert (await found.get(offline)).secret == Secret("new")
+    assert (await credentials.get(offline)).secret == Secret("new")
 
 
 async def test_the_representation_contains_no_secret(source):
     """Neither `str` nor `repr` of the source contains a variable's value."""
-    found = source({"A_ID": "i", "A_SECRET": "hunter2"})
-    assert "hunter2" not in f"{found} {found!r}"
+    credentials = source({"A_ID": "i", "A_SECRET": "hunter2"})
+    assert "hunter2" not in f"{credentials} {credentials!r}"

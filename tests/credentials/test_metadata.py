@@ -170,16 +170,16 @@ async def test_metadata_can_be_disabled(environment):
 )
 async def test_the_address_of_the_service(issuer, url):
     """The vendors' addresses are requested without a proxy; if none responds, the source is not configured."""
-    asked = []
+    requests = []
 
     async def note(request, **bounds):
-        asked.append((request.url, bounds["direct"]))
+        requests.append((request.url, bounds["direct"]))
         raise TransportError("no route", reason="connect")
 
     with pytest.raises(NotConfigured, match="no metadata service: no route"):
         await issuer.issue(note, time.time())
-    assert asked[0] == (url, True)
-    assert all(direct for _, direct in asked)
+    assert requests[0] == (url, True)
+    assert all(direct for _, direct in requests)
 
 
 async def test_the_credentials_uri(refreshing, fetch, ecs, environment):
@@ -203,15 +203,15 @@ async def test_the_credentials_uri(refreshing, fetch, ecs, environment):
 
 async def test_the_credentials_uri_uses_no_proxy():
     """The credentials URI is requested without a proxy."""
-    asked = []
+    requests = []
 
     async def note(request, **bounds):
-        asked.append((request.url, bounds["direct"]))
+        requests.append((request.url, bounds["direct"]))
         raise TransportError("no route", reason="connect")
 
     with pytest.raises(TransportError):
         await oss.EcsRoleIssuer({"ALIBABA_CLOUD_CREDENTIALS_URI": "http://keys.invalid"}).issue(note, time.time())
-    assert asked == [("http://keys.invalid/", True)]
+    assert requests == [("http://keys.invalid/", True)]
 
 
 @pytest.mark.parametrize(

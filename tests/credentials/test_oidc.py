@@ -66,27 +66,27 @@ async def test_the_session_name(refreshing, fetch, environment):
 )
 async def test_the_endpoint_of_rrsa(environment, more, host):
     """The endpoint uses https and is that of the region and the network in the environment."""
-    asked = await request_of(oss.RrsaIssuer({**environment, **more}))
-    assert (asked["url"].partition("?")[0], asked["direct"]) == (f"https://{host}/", False)
+    sent = await request_of(oss.RrsaIssuer({**environment, **more}))
+    assert (sent["url"].partition("?")[0], sent["direct"]) == (f"https://{host}/", False)
 
 
 async def test_the_endpoint_of_tke(environment):
     """The endpoint of TKE uses https, and a proxy may be used."""
-    asked = await request_of(cos.TkeIssuer(environment))
-    assert (asked["url"], asked["direct"]) == ("https://sts.tencentcloudapi.com/", False)
+    sent = await request_of(cos.TkeIssuer(environment))
+    assert (sent["url"], sent["direct"]) == ("https://sts.tencentcloudapi.com/", False)
 
 
 async def request_of(issuer):
     """Returns the URL and the bounds of the first request, without sending it."""
-    asked: dict[str, object] = {}
+    sent: dict[str, object] = {}
 
     async def note(request, **bounds):
-        asked.update(bounds, url=request.url)
+        sent.update(bounds, url=request.url)
         raise CredentialsError("noted", reason="config")
 
     with pytest.raises(CredentialsError, match="noted"):
         await issuer.issue(note, time.time())
-    return asked
+    return sent
 
 
 async def test_the_request_of_tke(refreshing, fetch, environment):

@@ -67,12 +67,12 @@ async def failure(issuer):
 
 async def test_the_event_loop_is_not_blocked(slow):
     """While a package blocks, the event loop runs."""
-    asked = asyncio.create_task(sdk.SdkIssuer(slow).issue(offline, time.time()))
+    result = asyncio.create_task(sdk.SdkIssuer(slow).issue(offline, time.time()))
     for _ in range(10):
         await asyncio.sleep(0.001)
-    assert not asked.done()
+    assert not result.done()
     slow.go.set()
-    issued = await asked
+    issued = await result
     assert (issued.credentials.key_id, issued.lifetime) == ("i", None)
 
 

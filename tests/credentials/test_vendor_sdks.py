@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def asking(tmp_path):
+def program(tmp_path):
     """Starts `print_credentials`; each call returns one of its lines. Its log must contain no secret."""
 
     @contextmanager
@@ -44,20 +44,20 @@ def asking(tmp_path):
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-            ) as program,
+            ) as process,
         ):
-            assert program.stdin
-            assert program.stdout
-            put, take = program.stdin, program.stdout
+            assert process.stdin
+            assert process.stdout
+            put, take = process.stdin, process.stdout
 
-            def ask():
+            def load():
                 put.write("\n")
                 put.flush()
                 line = take.readline()
                 assert line, log.read_text()
                 return json.loads(line)
 
-            yield ask
+            yield load
             put.close()
         lines = log.read_text()
         assert [secret for secret in ("hunter2", "secret-", "token-", TOKEN) if secret in lines] == []
@@ -67,12 +67,12 @@ def asking(tmp_path):
 
 
 @pytest.fixture
-def ask(asking):
+def load(program):
     """Returns one line of the program."""
 
     def once(provider, environment):
-        with asking(provider, environment) as ask:
-            return ask()
+        with program(provider, environment) as load:
+            return load()
 
     return once
 
@@ -98,13 +98,13 @@ def live(cloud_server):
     """Serves the responses of a function; returns the base URL."""
     made, url = cloud_server
 
-    def answer(function):
+    def respond(function):
         cloud = Ecs()
         cloud.fault = function
         made.cloud = cloud
         return url
 
-    return answer
+    return respond
 
 
 def write(path, text):
@@ -112,14 +112,14 @@ def write(path, text):
     path.write_text(text)
 
 
-def test_alibaba_environment(ask):
+def test_alibaba_environment(load):
     """Alibaba's package reads its variables, which do not expire; no other package is imported."""
     variables = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "hunter2"}
-    found = ask("oss", NO_ECS | variables)
-    assert found == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["alibabacloud_credentials"]}
+    result = load("oss", NO_ECS | variables)
+    assert result == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["alibabacloud_credentials"]}
 
 
-def test_alibaba_profile(ask, tmp_path):
+def test_alibaba_profile(load, tmp_path):
     """Alibaba's package reads the profile of its command line that the environment names."""
     profiles = [
         {"name": "default", "mode": "AK", "access_key_id": "other", "access_key_secret": "x"},
@@ -132,41 +132,41 @@ def test_alibaba_profile(ask, tmp_path):
         },
     ]
     write(tmp_path / ".aliyun/config.json", json.dumps({"current": "default", "profiles": profiles}))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_PROFILE": "monitoring"})
-    assert (found["keys"], found["expires"]) == (["i", "hunter2", "t"], None)
+    result = load("oss", NO_ECS | {"ALIBABA_CLOUD_PROFILE": "monitoring"})
+    assert (result["keys"], result["expires"]) == (["i", "hunter2", "t"], None)
 
 
-def test_alibaba_credentials_file(ask, tmp_path):
+def test_alibaba_credentials_file(load, tmp_path):
     """Alibaba's package reads its older file of credentials."""
     text = "[default]\ntype = access_key\naccess_key_id = i\naccess_key_secret = hunter2\n"
     write(tmp_path / ".alibabacloud/credentials.ini", text)
-    assert ask("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
+    assert load("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
 
 
-def test_alibaba_role(asking, through_proxy):
+def test_alibaba_role(program, through_proxy):
     """Alibaba's package accepts the ECS metadata service of these tests, and returns the expiry."""
     ecs = Ecs()
-    with asking("oss", through_proxy(ecs)) as ask:
-        found, again = ask(), ask()
-    assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
-    assert found["expires"] == pytest.approx(time.time() + 3600, abs=30)
+    with program("oss", through_proxy(ecs)) as load:
+        result, again = load(), load()
+    assert result["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
+    assert result["expires"] == pytest.approx(time.time() + 3600, abs=30)
     assert ecs.issued == 1
 
 
-def test_alibaba_uri(ask, live):
+def test_alibaba_uri(load, live):
     """Alibaba's package requests a credentials URI, and returns the expiry."""
     end = time.time() + 3600
     parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t", "Expiration": iso(end)}
     url = live(lambda _: JSONResponse({"Code": "Success", **parts}))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": f"{url}/keys"})
-    assert (found["keys"], found["expires"]) == (["i", "hunter2", "t"], int(end))
+    result = load("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": f"{url}/keys"})
+    assert (result["keys"], result["expires"]) == (["i", "hunter2", "t"], int(end))
 
 
-def test_alibaba_without_credentials(ask, live):
+def test_alibaba_without_credentials(load, live):
     """If Alibaba's package finds nothing, the error names each of its providers, and contains no response."""
     url = live(lambda _: JSONResponse({"Code": "Forbidden.X", "AccessKeySecret": "hunter2"}, 403))
-    found = ask("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": url, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"})
-    assert found == {
+    result = load("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": url, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"})
+    assert result == {
         "error": (
             "alibabacloud_credentials found no credentials: env: Environment variable accessKeyId cannot be empty, "
             "cli_profile: cli credentials file is disabled, "
@@ -214,7 +214,7 @@ def test_alibaba_accepts_our_sts(cloud_server, token_file):
     assert run(program) == "id-1\n"
 
 
-def test_alibaba_fails_later(asking, live):
+def test_alibaba_fails_later(program, live):
     """If the chosen provider of Alibaba's package fails later, no other one is used instead."""
     parts = {"AccessKeyId": "i", "AccessKeySecret": "hunter2", "SecurityToken": "t"}
     answers = [
@@ -222,66 +222,70 @@ def test_alibaba_fails_later(asking, live):
         Response(status_code=500),
     ]
     uri = live(lambda _: answers.pop(0))
-    with asking("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": uri}) as ask:
-        assert ask()["keys"] == ["i", "hunter2", "t"]
-        found = ask()  # 10 minutes before the expiry, the package sends a request each time
-    told = (
+    with program("oss", NO_ECS | {"ALIBABA_CLOUD_CREDENTIALS_URI": uri}) as load:
+        assert load()["keys"] == ["i", "hunter2", "t"]
+        result = load()  # 10 minutes before the expiry, the package sends a request each time
+    error = (
         "alibabacloud_credentials returned no credentials: credential_uri: error refreshing credentials from http 500"
     )
-    assert found == {"error": told, "reason": "auth", "not configured": False}
+    assert result == {"error": error, "reason": "auth", "not configured": False}
 
 
-def test_tencent_environment(ask):
+def test_tencent_environment(load):
     """Tencent's package reads its variables; no other package is imported."""
-    found = ask("cos", {"TENCENTCLOUD_SECRET_ID": "i", "TENCENTCLOUD_SECRET_KEY": "hunter2"})
-    assert found == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["tencentcloud"]}
+    result = load("cos", {"TENCENTCLOUD_SECRET_ID": "i", "TENCENTCLOUD_SECRET_KEY": "hunter2"})
+    assert result == {"keys": ["i", "hunter2", None], "expires": None, "imported": ["tencentcloud"]}
 
 
-def test_tencent_profile(asking, tmp_path):
+def test_tencent_profile(program, tmp_path):
     """Tencent's package reads its profile, and reads it again."""
     file = tmp_path / ".tencentcloud/credentials"
     write(file, "[default]\nsecret_id=i\nsecret_key=hunter2\n")
-    with asking("cos", {}) as ask:
-        assert ask()["keys"] == ["i", "hunter2", None]
+    with program("cos", {}) as load:
+        assert load()["keys"] == ["i", "hunter2", None]
         write(file, "[default]\nsecret_id=j\nsecret_key=hunter3\n")
-        assert ask()["keys"] == ["j", "hunter3", None]
+        assert load()["keys"] == ["j", "hunter3", None]
 
 
-def test_tencent_role(asking, through_proxy):
+def test_tencent_role(program, through_proxy):
     """Tencent's package accepts the CVM metadata service of these tests."""
     cvm = Cvm()
-    with asking("cos", through_proxy(cvm)) as ask:
-        found, again = ask(), ask()
-    assert found["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
+    with program("cos", through_proxy(cvm)) as load:
+        result, again = load(), load()
+    assert result["keys"] == again["keys"] == ["id-1", "secret-1", "token-1"]
     assert cvm.issued == 1
 
 
-def test_tencent_without_credentials(ask, through_proxy):
+def test_tencent_without_credentials(load, through_proxy):
     """If Tencent's package finds nothing, it is not configured."""
     cvm = Cvm()
     cvm.fault = lambda _: Response(status_code=404)
-    found = ask("cos", through_proxy(cvm))
-    assert found == {"error": "tencentcloud found no credentials (OSError)", "reason": "config", "not configured": True}
+    result = load("cos", through_proxy(cvm))
+    assert result == {
+        "error": "tencentcloud found no credentials (OSError)",
+        "reason": "config",
+        "not configured": True,
+    }
 
 
-def test_aws_environment(ask):
+def test_aws_environment(load):
     """The package botocore reads its variables; no other package is imported."""
     variables = {"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_SESSION_TOKEN": "t"}
-    found = ask("s3", NO_EC2 | variables)
-    assert found == {"keys": ["i", "hunter2", "t"], "expires": None, "imported": ["botocore"]}
+    result = load("s3", NO_EC2 | variables)
+    assert result == {"keys": ["i", "hunter2", "t"], "expires": None, "imported": ["botocore"]}
 
 
-def test_aws_profile(asking, tmp_path):
+def test_aws_profile(program, tmp_path):
     """The package botocore reads the profile that the environment names, and reads it again."""
     file = tmp_path / ".aws/credentials"
     text = (
         "[default]\naws_access_key_id=x\naws_secret_access_key=x\n[m]\naws_access_key_id={}\naws_secret_access_key=y\n"
     )
     write(file, text.format("i"))
-    with asking("s3", NO_EC2 | {"AWS_PROFILE": "m"}) as ask:
-        assert ask()["keys"] == ["i", "y", None]
+    with program("s3", NO_EC2 | {"AWS_PROFILE": "m"}) as load:
+        assert load()["keys"] == ["i", "y", None]
         write(file, text.format("j"))
-        assert ask()["keys"] == ["j", "y", None]
+        assert load()["keys"] == ["j", "y", None]
 
 
 def sts(action, end, keys=("id-1", "secret-1", "token-1")):
@@ -293,24 +297,24 @@ def sts(action, end, keys=("id-1", "secret-1", "token-1")):
     return PlainTextResponse(f'<{action}Response xmlns="{xmlns}">{result}</{action}Response>', media_type="text/xml")
 
 
-def test_aws_assumed_role(asking, tmp_path, live):
+def test_aws_assumed_role(program, tmp_path, live):
     """The package botocore assumes the role of a profile once, and returns the expiry."""
     end = int(time.time()) + 3600
-    asked = []
+    requests = []
 
     def answer(seen):
-        asked.append(seen.body)
+        requests.append(seen.body)
         return sts("AssumeRole", end)
 
     role = "role_arn=arn:aws:iam::1:role/r\nsource_profile=base\n"
     write(tmp_path / ".aws/config", f"[profile m]\n{role}[profile base]\n")
     write(tmp_path / ".aws/credentials", "[base]\naws_access_key_id=i\naws_secret_access_key=hunter2\n")
     environment = NO_EC2 | {"AWS_PROFILE": "m", "AWS_ENDPOINT_URL_STS": live(answer), "AWS_DEFAULT_REGION": "us-east-1"}
-    with asking("s3", environment) as ask:
-        found, again = ask(), ask()
-    assert found == again, found
-    assert (found["keys"], found["expires"]) == (["id-1", "secret-1", "token-1"], end)
-    assert len(asked) == 1
+    with program("s3", environment) as load:
+        result, again = load(), load()
+    assert result == again, result
+    assert (result["keys"], result["expires"]) == (["id-1", "secret-1", "token-1"], end)
+    assert len(requests) == 1
 
 
 @pytest.fixture
@@ -324,19 +328,19 @@ def irsa(token_file, live):
     return environment
 
 
-def test_aws_irsa(ask, irsa):
+def test_aws_irsa(load, irsa):
     """The package botocore exchanges a service account's token, and returns the expiry."""
     end = int(time.time()) + 3600
-    found = ask("s3", irsa(lambda _: sts("AssumeRoleWithWebIdentity", end)))
-    assert (found["keys"], found["expires"]) == (["id-1", "secret-1", "token-1"], end)
+    result = load("s3", irsa(lambda _: sts("AssumeRoleWithWebIdentity", end)))
+    assert (result["keys"], result["expires"]) == (["id-1", "secret-1", "token-1"], end)
 
 
-def test_aws_refusal(ask, irsa):
+def test_aws_refusal(load, irsa):
     """If AWS refuses, the error contains its code, and nothing else of the response."""
     body = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>hunter2</Message></Error></ErrorResponse>"
-    found = ask("s3", irsa(lambda _: PlainTextResponse(body, 400)))
-    assert (found["reason"], found["not configured"]) == ("auth", False)
-    assert re.fullmatch(r"botocore returned no credentials: \w+ \(InvalidIdentityToken\)", found["error"])
+    result = load("s3", irsa(lambda _: PlainTextResponse(body, 400)))
+    assert (result["reason"], result["not configured"]) == ("auth", False)
+    assert re.fullmatch(r"botocore returned no credentials: \w+ \(InvalidIdentityToken\)", result["error"])
 
 
 @pytest.mark.parametrize(
@@ -353,7 +357,7 @@ def test_aws_refusal(ask, irsa):
     ],
     ids=["nothing", "profile", "incomplete", "space"],
 )
-def test_aws_without_credentials(ask, environment, message, not_configured):
+def test_aws_without_credentials(load, environment, message, not_configured):
     """If botocore finds no usable credentials, the error contains no value."""
-    found = ask("s3", NO_EC2 | environment)
-    assert (found["error"], found["not configured"]) == (message, not_configured)
+    result = load("s3", NO_EC2 | environment)
+    assert (result["error"], result["not configured"]) == (message, not_configured)
