@@ -40,7 +40,8 @@ ISSUERS: Final[dict[str, dict[str, Callable[[Mapping[str, str]], Issuer]]]] = {
 The sources `static`, `environment` and `default` exist for every provider.
 """
 
-_DEFAULT_ORDER: Final = ("sdk", "environment", "oidc", "metadata")
+_DEFAULT_ORDER: Final = ("environment", "oidc", "metadata", "sdk")
+"""The package comes last, so that installing one never changes which credentials are used."""
 
 
 def from_section(
@@ -74,5 +75,5 @@ def from_section(
     sources: dict[str, CredentialSource] = {"environment": EnvironmentCredentials(names.environment, environment)}
     sources |= {name: RefreshingCredentials(name, issuer, account=account) for name, issuer in issuers.items()}
     if word == "default":
-        return DefaultChain(tuple(sources[name] for name in _DEFAULT_ORDER if name in sources))
+        return DefaultChain(tuple(sources[name] for name in _DEFAULT_ORDER if name in sources), account=account)
     return sources[word]

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+import time
+from datetime import datetime
 
 import pytest
 from starlette.responses import Response
@@ -50,33 +54,64 @@ def default(cloud_server, environment):
         whole = {**variables, **(environment if pod else {})}
         return DefaultChain(
             (
-                RefreshingCredentials("sdk", SdkIssuer(package)),
                 EnvironmentCredentials(NAMES.environment, whole),
                 RefreshingCredentials("oidc", oss.RrsaIssuer(whole, endpoint=url)),
                 RefreshingCredentials("metadata", oss.EcsRoleIssuer(whole, endpoint=url)),
-            )
+                RefreshingCredentials("sdk", SdkIssuer(package)),
+            ),
+            account="oss/prod",
         )
 
     return compose, sts, ecs
 
 
+@pytest.mark.parametrize("package", [Steady, Absent], ids=["SDK installed", "no SDK"])
 @pytest.mark.parametrize(
-    ("package", "variables", "pod", "name", "key_id"),
+    ("variables", "pod", "name", "key_id"),
     [
-        (Steady, {"A_ID": "i", "A_SECRET": "s"}, True, "sdk", "package"),
-        (Absent, {"A_ID": "i", "A_SECRET": "s"}, True, "environment", "i"),
-        (Absent, {}, True, "oidc", "id-1"),
-        (Absent, {}, False, "metadata", "id-1"),
+        ({"A_ID": "i", "A_SECRET": "s"}, True, "environment", "i"),
+        ({}, True, "oidc", "id-1"),
+        ({}, False, "metadata", "id-1"),
     ],
-    ids=["sdk", "environment", "oidc", "metadata"],
+    ids=["environment", "oidc", "metadata"],
 )
 async def test_the_first_configured_source_is_used(default, fetch, package, variables, pod, name, key_id):
-    """The credentials, name and expiry are those of the first source that is configured."""
+    """The first configured source is used, whether or not the vendor's package is installed."""
     compose, *_ = default
     source = compose(package(), variables, pod=pod)
     assert (source.name, source.expires) == ("default", None)
     keys = await source.get(fetch)
     assert (source.name, keys.key_id, source.expires) == (name, key_id, keys.expires)
+
+
+async def test_the_package_is_the_last_source(default, fetch):
+    """If nothing else is configured, the credentials of the vendor's package are used."""
+    compose, _, ecs = default
+    ecs.fault = lambda _: Response(status_code=404)
+    source = compose(Steady(), {})
+    assert (await source.get(fetch)).key_id == "package"
+    assert source.name == "sdk"
+
+
+async def test_the_choice_is_logged_once(default, fetch, caplog):
+    """The chosen source, key id and expiry are logged once, without a secret; the expiry only if there is one."""
+    caplog.set_level(logging.INFO, "exporter.credentials")
+    compose, _, ecs = default
+    ecs.delay = lambda _: 0.05
+    for variables in ({}, {"A_ID": "i", "A_SECRET": "hunter2"}):
+        source = compose(Absent(), variables)
+        await asyncio.gather(*(source.get(fetch) for _ in range(5)))
+    metadata, environment = [vars(record) for record in caplog.records if record.message == "credentials found"]
+    assert [metadata[field] for field in ("levelname", "account", "source", "key_id")] == [
+        "INFO",
+        "oss/prod",
+        "metadata",
+        "id-1",
+    ]
+    assert datetime.fromisoformat(metadata["expires"]).timestamp() == pytest.approx(time.time() + 3600, abs=30)
+    assert (environment["source"], environment["key_id"]) == ("environment", "i")
+    assert "expires" not in environment
+    assert not re.search("hunter2|secret-1|token-1", f"{metadata} {environment}")
 
 
 async def test_the_choice_stays(default, fetch):
@@ -85,7 +120,7 @@ async def test_the_choice_stays(default, fetch):
     variables: dict[str, str] = {}
     source = compose(Absent(), variables)
     await source.get(fetch)
-    source._sources[1]._environment.update(A_ID="i", A_SECRET="s")
+    source._sources[0]._environment.update(A_ID="i", A_SECRET="s")
     assert (await source.get(fetch)).key_id == "id-1"
     ecs.fault = lambda _: Response(status_code=500)
     source._chosen._current = None
@@ -122,13 +157,13 @@ async def test_nothing_is_configured(default, fetch):
     assert caught.value.reason == "config"
     assert str(caught.value).split("; ") == [
         "no credentials are configured",
-        "sdk: requires the package no_such_package: pip install 'batchops-exporter[absent]'",
         "environment: no credentials in the environment: set A_ID and A_SECRET, or B_ID and B_SECRET",
         (
             "oidc: not set in the environment: ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN, "
             "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
         ),
         "metadata: no role is attached to this machine",
+        "sdk: requires the package no_such_package: pip install 'batchops-exporter[absent]'",
     ]
 
 

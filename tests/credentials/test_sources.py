@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from exporter import config
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import ISSUERS, cos, oss, s3
+from exporter.credentials import ISSUERS, cos, oss, s3, sdk
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}
@@ -26,14 +27,14 @@ def test_sources_by_name(read, provider):
 @pytest.mark.parametrize(
     ("provider", "order"),
     [
-        ("oss", ["sdk", "environment", "oidc", "metadata"]),
-        ("cos", ["sdk", "environment", "oidc", "metadata"]),
-        ("s3", ["sdk", "environment"]),
+        ("oss", ["environment", "oidc", "metadata", "sdk"]),
+        ("cos", ["environment", "oidc", "metadata", "sdk"]),
+        ("s3", ["environment", "sdk"]),
         ("other", ["environment"]),
     ],
 )
 def test_the_order_of_the_default(read, provider, order):
-    """The default tries the vendor's package first, then the built-in sources of the provider."""
+    """The default tries the built-in sources of the provider first, and the vendor's package last."""
     source, _ = read({}, provider=provider)
     assert [tried.name for tried in source._sources] == order
 
@@ -100,3 +101,14 @@ def test_no_package_is_imported_early():
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.anyio
+async def test_the_token_of_tencent_is_kept():
+    """TENCENTCLOUD_TOKEN is part of the default's credentials, though the package [tencent] would ignore it."""
+    assert not sdk.SdkIssuer(cos.TencentSdk()).missing()
+    text = b"accounts: [{provider: cos, account: a, uin: '1', appid: '2', regions: [r]}]"
+    names = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN")
+    environment = dict(zip(names, ("i", "s", "t"), strict=True))
+    [target] = config.parse(text, file="", environment=environment).targets
+    assert await target.credentials.get(offline) == Credentials("i", Secret("s"), Secret("t"))
