@@ -30,8 +30,8 @@ def error(status, code, **more):
 
 
 FAULTS = {
-    "no body": (Fault("empty"), "malformed", "page 1: the answer has an empty body where XML is documented"),
-    "blanks": (body(" \n"), "malformed", "page 1: the answer has an empty body"),
+    "no body": (Fault("empty"), "malformed", "page 1: the response has an empty body instead of the documented XML"),
+    "blanks": (body(" \n"), "malformed", "page 1: the response has an empty body"),
     "another root": (body("<ListBucketResult>CANARY</ListBucketResult>"), "malformed", "is not ListJobsResult"),
     "HTML": (body("<!DOCTYPE html><html>CANARY<br></html>"), "malformed", "is a web page"),
     "HTML of old": (body("<html>CANARY<br></html>"), "malformed", "is a web page"),
@@ -42,18 +42,14 @@ FAULTS = {
         "malformed",
         "declares a document type",
     ),
-    "a number that is none": (
-        body(PAGE.replace(b"<Priority>", b"<Priority>CANARY")),
+    "jobs elsewhere": (
+        body(PAGE.replace(b"Jobs>", b"JobList>")),
         "malformed",
-        "page 1: job 1 of the page: Priority is not a whole number of at most 64 bits",
+        "page 1: the response contains jobs outside Jobs",
     ),
-    "a number too large": (
-        body(PAGE.replace(b"<Priority>", b"<Priority>9223372036854775808")),
-        "malformed",
-        "Priority is not a whole number",
-    ),
+    "no jobs": (body("<ListJobsResult/>"), "malformed", "contains no Jobs element"),
     "a job without an id": (body(PAGE.replace(b"JobId>", b"Id>")), "malformed", "JobId is missing or empty"),
-    "a later page": (Fault("empty", page=3), "malformed", "page 3: the answer has an empty body"),
+    "a later page": (Fault("empty", page=3), "malformed", "page 3: the response has an empty body"),
     "the same token again": (Fault("repeat_token", page=2), "pagination", "returned the same page token twice"),
     "pages without end": (Fault("endless"), "pagination", "there are more than 5 pages; raise max_pages"),
     "a page too large": (Fault("oversize", size=17 << 20), "too_large", "is larger than 16777216 bytes"),
@@ -62,7 +58,7 @@ FAULTS = {
     "a lying encoding": (Fault("bad_encoding"), "malformed", "not gzip, as its header says"),
     "a strange encoding": (Fault("bad_encoding", encoding="br"), "malformed", "content encoding 'br'"),
     "a redirect": (Fault("redirect", url="https://CANARY.example/"), "malformed", "redirects are not followed"),
-    "another success": (body(PAGE, status=206), "malformed", "answered with 206: this status is not documented"),
+    "another success": (body(PAGE, status=206), "malformed", "returned 206: this status is not documented"),
     "cut": (Fault("cut", page=2), "connect", "page 2: the connection to 127.0.0.1:"),
     "closed": (Fault("close"), "connect", "ended early: the other side closed it"),
     "reset": (Fault("reset"), "connect", "ended early: Connection reset by peer"),
@@ -72,20 +68,28 @@ FAULTS = {
     "AccessDenied": (error(403, "AccessDenied"), "access_denied", "lack the permission oss:ListJobs"),
     "InvalidAccessKeyId": (error(403, "InvalidAccessKeyId"), "auth", "check access_key_id"),
     "SignatureDoesNotMatch": (error(403, "SignatureDoesNotMatch"), "auth", "the signature is wrong"),
-    "RequestTimeTooSkewed": (error(403, "RequestTimeTooSkewed"), "auth", "clock is off by more than 15 minutes"),
+    "RequestTimeTooSkewed": (error(403, "RequestTimeTooSkewed"), "auth", "is off by more than 15 minutes"),
     "InvalidSecurityToken": (error(403, "InvalidSecurityToken"), "auth", "the security token is not valid"),
     "SecurityTokenExpired": (error(403, "SecurityTokenExpired"), "auth", "the security token has expired"),
-    "UserDisable": (error(403, "UserDisable"), "auth", "the account is disabled or overdue"),
+    "UserDisable": (error(403, "UserDisable"), "auth", "the account is disabled or has unpaid bills"),
     "InvalidArgument": (error(400, "InvalidArgument"), "http_4xx", "400 InvalidArgument: the service does not accept"),
     "NoSuchBucket": (error(404, "NoSuchBucket"), "http_4xx", "404 NoSuchBucket"),
     "QpsLimitExceeded": (error(503, "QpsLimitExceeded"), "throttled", "lower requests_per_second"),
     "a new code with 401": (error(401, "NewCode"), "auth", "401 NewCode: the service does not accept the credentials"),
-    "a new code with 403": (error(403, "NewCode"), "access_denied", "403 NewCode: the service refuses the call"),
+    "a new code with 403": (error(403, "NewCode"), "access_denied", "403 NewCode: the service denies access"),
     "a new code with 429": (error(429, "NewCode"), "throttled", "429 NewCode: too many requests"),
-    "InternalError": (error(500, "InternalError"), "http_5xx", "500 InternalError: the service has a fault of its own"),
+    "InternalError": (
+        error(500, "InternalError"),
+        "http_5xx",
+        "500 InternalError: the service returned a server error",
+    ),
     "ServiceUnavailable": (error(503, "ServiceUnavailable"), "http_5xx", "503 ServiceUnavailable"),
     "an error in a header": (error(403, "AccessDenied", bodyless=True), "access_denied", "403 AccessDenied"),
-    "an error without XML": (body("<html>CANARY", status=502), "http_5xx", "answered with 502: the service has"),
+    "an error without XML": (
+        body("<html>CANARY", status=502),
+        "http_5xx",
+        "returned 502: the service returned a server error",
+    ),
 }
 """Each fault → the reason, and what the log line says."""
 

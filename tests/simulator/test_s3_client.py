@@ -55,7 +55,7 @@ DETAILS = {
 
 texts = st.text("aB1 é世🚚<>&\"'\n\r\t", max_size=8)
 counts = st.none() | st.integers(0, 2**63 - 1)
-times = st.none() | st.integers(0, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)
+times = st.none() | st.integers(1, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)  # 0 counts as omitted
 jobs = st.builds(
     Job,
     id=texts.filter(str.strip),

@@ -67,7 +67,7 @@ def test_it_tells_the_last_listing(exported, store, store_url):
     client.get("/metrics")
     name, state, jobs, pages, _, again = cells(client)
     assert (name, jobs, pages, again) == ("oss/prod/cn-hangzhou", "", "1", success)
-    assert state.startswith("access_denied page 2: ListJobs was answered with 403 AccessDenied: the credentials lack")
+    assert state.startswith("access_denied page 2: ListJobs returned 403 AccessDenied: the credentials lack")
     assert len(store.requests) == 5
 
 
