@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from exporter.client.transport import Transport
     from exporter.core.deadline import Deadline
     from exporter.core.http import Request, Response
-    from exporter.core.interfaces import Observer, OnProgress
+    from exporter.core.interfaces import OnProgress
+    from exporter.core.observer import Observer
     from exporter.core.target import Target
     from exporter.core.workers import Turns
 
@@ -98,7 +99,7 @@ class Session:
             self.client.observer.retried(self.target, request.operation)
 
     def _pause(self, attempt: int, error: ScrapeError) -> float:
-        """Seconds to wait after `attempt` (from 0): the service's own wish, or our doubling, jittered time if longer."""
+        """Seconds to wait after `attempt` (from 0): what the service asks for, or our own time if that is longer."""
         wanted = error.retry_after if isinstance(error, ServiceError) else None
         own = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * float(2**attempt))
         return max(wanted or 0.0, own * (0.5 + 0.5 * self.client.jitter()))

@@ -210,7 +210,7 @@ async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncGenerator[byt
 
 
 def _mapped(error: Exception, host: str) -> TransportError:
-    """The error for the person on call. Texts of lower layers are left out: they may contain what was sent."""
+    """The error for the person on call, without texts of lower layers, which may contain what was sent."""
     cause = _tls_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = cause.verify_message or "unknown reason"
@@ -224,14 +224,18 @@ def _mapped(error: Exception, host: str) -> TransportError:
     if isinstance(error, httpx.TimeoutException):
         return TransportError(f"{host} did not respond in time", reason="timeout", transient=True)
     if isinstance(error, httpx.ProxyError):
-        return TransportError(f"the proxy refused to connect to {host}; check proxy_url", reason="connect", transient=True)
+        return TransportError(
+            f"the proxy refused to connect to {host}; check proxy_url", reason="connect", transient=True
+        )
     if isinstance(error, httpx.ConnectError):
         return TransportError(f"no connection to {host}: {_errno(error)}", reason="connect", transient=True)
     if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.match(str(error)):
         return TransportError(f"{host} sent an invalid HTTP response; check endpoint", reason="connect", transient=True)
     ours = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
     if isinstance(error, (httpx.TransportError, OSError)) and not isinstance(error, ours):
-        return TransportError(f"the connection to {host} ended early: {_errno(error)}", reason="connect", transient=True)
+        return TransportError(
+            f"the connection to {host} ended early: {_errno(error)}", reason="connect", transient=True
+        )
     return TransportError(f"no request can be made to {host}; check endpoint and proxy_url", reason="config")
 
 

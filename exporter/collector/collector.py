@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from exporter.client.session import Client
-    from exporter.core.interfaces import Observer
+    from exporter.core.observer import Observer
     from exporter.core.snapshot import Snapshot
     from exporter.core.target import Target
     from exporter.core.workers import Turns

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from exporter.client.session import Client, Session
     from exporter.collector.selection import Selection
-    from exporter.core.interfaces import Observer
     from exporter.core.jobs import Job, JobDetail
+    from exporter.core.observer import Observer
     from exporter.core.target import Target
     from exporter.core.workers import Turns
 
@@ -176,7 +176,7 @@ class TargetCollector:
         )
 
     def _failed(self, run: Run, error: ScrapeError) -> Snapshot:
-        """The snapshot of a listing that failed. The error is a value from here on: it lets go of the page it is about."""
+        """The snapshot of a listing that failed. From here on the error is a value, and holds no page any more."""
         error.__cause__ = error.__context__ = error.__traceback__ = None
         return replace(self._base(run), error=error)
 
@@ -209,7 +209,10 @@ class TargetCollector:
             log.info("listing succeeded again", extra=target)
         if self.history.changed("unreadable values", len(unreadable)) and unreadable:
             log.warning(
-                "%d values could not be read and have no sample, such as %s", len(unreadable), unreadable[0], extra=target
+                "%d values could not be read and have no sample, such as %s",
+                len(unreadable),
+                unreadable[0],
+                extra=target,
             )
 
 

@@ -1,4 +1,4 @@
-"""The interfaces between the rooms: what a provider, a source of credentials and an observer must offer."""
+"""The interfaces between the rooms: what a provider and a source of credentials must offer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.errors import Reason, ServiceError
+    from exporter.core.errors import ServiceError
     from exporter.core.http import Request, Response
-    from exporter.core.jobs import JobDetail, JobPage, Parser
+    from exporter.core.jobs import JobDetail, JobPage
     from exporter.core.secrets import Credentials
     from exporter.core.section import Section
-    from exporter.core.target import Target
 
 
 OnProgress: TypeAlias = "Callable[[bytes | bytearray], bool]"
@@ -99,19 +98,3 @@ class CredentialSource(Protocol):
 
     async def get(self, fetch: Fetch) -> Credentials:
         """Keys that can be used now. `fetch` sends the requests that this takes. Raises CredentialsError."""
-
-
-class Observer(Protocol):
-    """Counts the API requests."""
-
-    def requested(self, target: Target, operation: str, seconds: float) -> None:
-        """One request was sent and answered, or failed, after `seconds`."""
-
-    def failed(self, target: Target, operation: str, reason: Reason) -> None:
-        """One request failed, or its response could not be read."""
-
-    def retried(self, target: Target, operation: str) -> None:
-        """One request is sent again."""
-
-    def page_parsed(self, parser: Parser) -> None:
-        """One page was parsed by `parser`."""

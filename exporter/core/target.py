@@ -37,8 +37,8 @@ class Target:
     region: str
     provider: Provider = field(repr=False)
     credentials: CredentialSource = field(repr=False)
-    connection: ConnectionSettings = ConnectionSettings()
-    jobs: JobPolicy = JobPolicy()
+    connection: ConnectionSettings = field(default_factory=ConnectionSettings)
+    jobs: JobPolicy = field(default_factory=JobPolicy)
     timeout: float = 10.0
     """Seconds; limit of one listing."""
     max_pages: int = 1000

@@ -98,7 +98,7 @@ class RefreshingCredentials:
             return self._failed(CredentialsError(error.message, reason=error.reason))
         except Exception:
             log.exception("internal error (please report it)", extra={"account": self._account})
-            return self._failed(CredentialsError("internal error (please report it): see the log", reason="config"))
+            return self._failed(CredentialsError("internal error (please report it): see the log", reason="internal"))
         lifetime = issued.lifetime
         self.expires = issued.credentials.expires
         self._current = _Current(issued.credentials, float("inf") if lifetime is None else now + lifetime)

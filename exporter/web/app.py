@@ -65,9 +65,7 @@ class Settings:
 class Routes:
     """The handlers of all routes."""
 
-    def __init__(
-        self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings
-    ) -> None:
+    def __init__(self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> None:
         self._collector = collector
         self._renderer = renderer
         self._self_metrics = self_metrics
@@ -217,9 +215,7 @@ def _text(text: str, status: int = 200) -> Response:
     return PlainTextResponse(text, status, headers={"x-content-type-options": "nosniff"})
 
 
-def create_app(
-    collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings
-) -> Starlette:
+def create_app(collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> Starlette:
     """The ASGI application."""
     routes = Routes(collector, renderer, self_metrics, settings)
     handlers = {

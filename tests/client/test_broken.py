@@ -29,7 +29,10 @@ BROKEN = {
         "sent an invalid HTTP response",
     ),
     "another protocol": (b"SSH-2.0-CANARY\r\n\r\n", "sent an invalid HTTP response"),
-    "a head that never ends": (b"HTTP/1.1 200 OK\r\n" + b"x-more: CANARY\r\n" * 10_000, "sent an invalid HTTP response"),
+    "a head that never ends": (
+        b"HTTP/1.1 200 OK\r\n" + b"x-more: CANARY\r\n" * 10_000,
+        "sent an invalid HTTP response",
+    ),
     "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nCANARY", "sent an invalid HTTP response"),
     "two lengths": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nCANARY",

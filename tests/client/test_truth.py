@@ -88,7 +88,9 @@ def test_each_field_of_each_job_arrives(style, token_length, form):
         exporting(target_at(url, TARGET["account"], credentials=keys(token=TOKEN))) as exporter,
     ):
         accept = "application/openmetrics-text;version=1.0.0" if form == "openmetrics" else "text/plain"
-        answer = httpx.get(f"{exporter}/probe?target=oss/{TARGET['account']}/cn-hangzhou", headers={"accept": accept}, timeout=20)
+        answer = httpx.get(
+            f"{exporter}/probe?target=oss/{TARGET['account']}/cn-hangzhou", headers={"accept": accept}, timeout=20
+        )
     families = list((parse_openmetrics if form == "openmetrics" else parse_text)(answer.text))
     found = {
         (sample.name, frozenset(sample.labels.items())): sample.value

@@ -52,7 +52,7 @@ def test_nothing_is_kept_by_default():
 
 @pytest.mark.parametrize(("age", "stale"), [(0.0, True), (59.9, True), (60.0, False)])
 def test_stale_jobs_are_served_for_so_long(age, stale):
-    """For `serve_stale_for` after the last good snapshot a failed one has its jobs, counts and values, and its error."""
+    """For `serve_stale_for` after the last good snapshot a failed one has its jobs and counts, and its own error."""
     kept = history(serve_stale_for=60.0)
     kept.record(GOOD, 50.0)
     kept.record(FAILED, 51.0)

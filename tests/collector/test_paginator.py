@@ -133,7 +133,9 @@ async def test_a_job_appears_once_with_its_newest_answer():
 async def test_a_repeated_token_is_an_error(tokens, read):
     """A token that any earlier page returned is refused before it is requested again."""
     shelf = Shelf({token: page(following, "a") for token, following in tokens.items()})
-    with pytest.raises(PaginationError, match=rf"^page {read}: the service returned the same page token twice") as caught:
+    with pytest.raises(
+        PaginationError, match=rf"^page {read}: the service returned the same page token twice"
+    ) as caught:
         await shelf.walk()
     assert caught.value.reason == "pagination"
     assert len(shelf.requested) == read

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import ScrapeError, ServiceError
 from exporter.core.jobs import Job
-from exporter.providers.batch_xml import EARLY_BYTES, MAX_TOKEN_CHARACTERS, peek_next_token
+from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS
+from exporter.providers.batch_xml import EARLY_BYTES, peek_next_token
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator.oss_xml import page
@@ -23,7 +24,6 @@ from exporter.simulator.wire import Style
 if TYPE_CHECKING:
     from exporter.client.session import Session
     from exporter.core.http import Request
-    from exporter.core.jobs import JobPage
 
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
 FIRST, LAST = Style(), Style(token_first=False)
@@ -67,7 +67,7 @@ class Service:
     def target(self):
         return self
 
-    async def get(self, request: Request, parse, on_progress) -> JobPage:
+    async def get(self, request: Request, parse, on_progress):
         (token,) = [token for token in self.answers if self.provider.list_request(token) == request]
         self.requested.append(token)
         self.in_flight += 1
@@ -80,7 +80,7 @@ class Service:
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, answer: Answer, parse, on_progress) -> JobPage:
+    async def _answer(self, answer: Answer, parse, on_progress):
         received, looking = bytearray(), True
         for piece in answer.pieces():
             for _ in range(answer.passes):

@@ -44,8 +44,9 @@ async def offline(request, **bounds):
 @pytest.fixture
 async def fetch():
     """The fetch of the exporter's own transport."""
-    async with Transport() as transport:
-        yield transport.fetch
+    transport = Transport()
+    yield transport.fetch
+    await transport.close()
 
 
 @pytest.fixture

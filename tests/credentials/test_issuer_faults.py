@@ -145,7 +145,7 @@ async def test_a_huge_response(refreshing, fetch, cloud, answer):
     """A response longer than 64 KiB is rejected."""
     made = cloud()
     made.fault = lambda seen: None if is_preliminary(seen) else answer
-    with pytest.raises(CredentialsError, match=r"is longer than 65536 bytes$") as caught:
+    with pytest.raises(CredentialsError, match=r"is larger than 65536 bytes$") as caught:
         await refreshing(made).get(fetch)
     assert caught.value.reason == "too_large"
 

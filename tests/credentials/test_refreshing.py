@@ -234,5 +234,5 @@ class Buggy:
 async def test_an_internal_error(clock, caplog):
     """An unexpected exception raises an error, and its traceback is logged."""
     error = await failure(RefreshingCredentials("testing", Buggy(), now=clock), offline)
-    assert (str(error), error.reason) == ("internal error (please report it): see the log", "config")
+    assert (str(error), error.reason) == ("internal error (please report it): see the log", "internal")
     assert "KeyError" in caplog.text
