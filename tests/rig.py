@@ -160,7 +160,13 @@ def renew(store: Store) -> Store:
 @contextlib.contextmanager
 def exporting(*targets: Target, settings: Settings | None = None) -> Iterator[str]:
     """The base URL of an exporter of `targets`."""
-    parts = Rig(targets, settings)
+    with served(Rig(targets, settings)) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(parts: Rig) -> Iterator[str]:
+    """The base URL of `parts`, whose connections are opened and closed with the server."""
 
     @contextlib.asynccontextmanager
     async def ready(_app: Starlette) -> AsyncIterator[None]:

@@ -60,7 +60,7 @@ STORY = [
     ("info", "starting"),
     ("info", "listening"),
     ("warning", "listing failed"),
-    ("info", "listing succeeds again"),
+    ("info", "listing succeeded again"),
 ]
 """What happens, at the level info; the retry is for debugging."""
 

@@ -22,7 +22,7 @@ TARGET = {"provider": "oss", "account": 'größe \\ "x"', "region": "cn-hangzhou
 TOKEN = "CAIS/+=simulated"
 AWKWARD = [
     Job("only-what-is-required", "New"),
-    Job("zeros", "Active", "PutObjectTagging", "", 0, 0, None, 0, 0, 0, 0),
+    Job("zeros", "Active", "PutObjectTagging", "", 0, 1, None, 0, 0, 0, 0),
     Job("largest", "Complete", "X", "d", 2**31 - 1, 2**40, 2**40, 10**10, 10**10, 10**10, 10**9),
     Job("a/b+c=?&<>\"'\\", "A new status", "<Operation>", '\\n is no line end,\nthis is; \\\\ \r\t"}', 1),
     Job("größe🚚", "Frozen ❄", None, " \n ", None, 5, None, None, 3),

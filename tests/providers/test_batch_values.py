@@ -108,7 +108,7 @@ def test_other_times_are_unreadable(text):
 
 
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-times = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC) | offsets)  # noqa: DTZ001
+times = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC) | offsets)  # noqa: DTZ001 - the zone is drawn
 FORMS = {
     "epoch": lambda time: str(int(time.timestamp())),
     "epoch with a fraction": lambda time: f"{int(time.timestamp())}.{time.microsecond:06}",

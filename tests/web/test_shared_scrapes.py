@@ -15,7 +15,7 @@ import pytest
 from exporter.exposition import families
 from exporter.simulator import Store, World, create_app, make_jobs
 from exporter.web.app import Settings
-from tests.rig import Rig, parse, target_at, value
+from tests.rig import Rig, parse, served, target_at, value
 from tests.serving import serve
 
 SCRAPERS = 50
@@ -38,7 +38,7 @@ class Held:
 
         rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),), Settings(max_requests=0))
         self.metrics = rig.self_metrics
-        self.url = opened(serve(rig.asgi))
+        self.url = opened(served(rig))
         limits = httpx.Limits(max_connections=None)
         self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
 
