@@ -74,7 +74,7 @@ def parse(text: bytes, *, file: str, environment: Mapping[str, str], expand: boo
     read = yaml_document.read(text, file=file, environment=environment if expand else None)
     root = Section(read.data, "", [], directory=str(Path(file).parent))
     found = accounts.read(root, environment)
-    root.finish()
+    root.reject_unknown()
     later = (problem for problem in root.problems if problem.path not in read.unreadable)
     problems = tuple(dict.fromkeys((*read.problems, *later)))
     if problems:

@@ -41,7 +41,7 @@ def read(root: Section, environment: Mapping[str, str]) -> list[Target]:
                 own.problem("account", f"the target {target.name} stands in {place} already")
             found[target.name] = target
     for key in _OWN:
-        defaults.refuse(key, "belongs to each account, not to defaults")
+        defaults.forbid(key, "belongs to each account, not to defaults")
     # A key that an account took from the defaults was judged there, by that account's provider and with its other keys.
     root.problems += (problem for problem in alone if _key_path(problem) not in defaults.asked)
     return list(found.values())
@@ -50,7 +50,7 @@ def read(root: Section, environment: Mapping[str, str]) -> list[Target]:
 def _account(own: Section, defaults: Section, environment: Mapping[str, str]) -> list[Target]:
     provider = own.choice("provider", PROVIDERS)
     account = own.string("account", pattern=_ACCOUNT, hint=_ACCOUNT_HINT, required=True)
-    section = own.over(defaults)
+    section = own.with_defaults(defaults)
     keys = own.section("credentials")
     if not provider:
         own.problems += _agreed(section)
@@ -92,7 +92,7 @@ def _targets(section: Section, provider: str, account: str, source: CredentialSo
     hint = f"a region such as cn-hangzhou, without {provider}-"
     regions = section.strings("regions", pattern=f"(?!{provider}-){_REGION}", hint=hint, required=True)
     found = [_target(section, provider, account, region, source) for region in regions or [_SOME_REGION]]
-    section.finish()
+    section.reject_unknown()
     return found if regions else []
 
 
@@ -105,12 +105,12 @@ def _target(section: Section, provider: str, account: str, region: str, source: 
         credentials=source,
         connection=_connection(section),
         jobs=_jobs(section.section("jobs")),
-        timeout=section.duration("timeout", 10.0, least=0.1, most=3600.0),
-        max_pages=section.integer("max_pages", 1000, least=1, most=100_000),
-        retries=section.integer("retries", 2, least=0, most=10),
-        requests_per_second=section.number("requests_per_second", 10.0, least=0, most=1000),
-        min_interval=section.duration("min_interval", 0.0, most=86400.0),
-        serve_stale_for=section.duration("serve_stale_for", 0.0, most=7 * 86400.0),
+        timeout=section.duration("timeout", 10.0, minimum=0.1, maximum=3600.0),
+        max_pages=section.integer("max_pages", 1000, minimum=1, maximum=100_000),
+        retries=section.integer("retries", 2, minimum=0, maximum=10),
+        requests_per_second=section.number("requests_per_second", 10.0, minimum=0, maximum=1000),
+        min_interval=section.duration("min_interval", 0.0, maximum=86400.0),
+        serve_stale_for=section.duration("serve_stale_for", 0.0, maximum=7 * 86400.0),
     )
 
 
@@ -119,7 +119,7 @@ def _jobs(section: Section) -> JobPolicy:
     policy = JobPolicy(
         statuses=frozenset(section.strings("statuses", allowed=STATUSES)),
         max_age=section.duration("max_age", unset.max_age),
-        max=section.integer("max", unset.max, least=0, most=1_000_000),
+        max=section.integer("max", unset.max, minimum=0, maximum=1_000_000),
         description=section.boolean("description", default=unset.description),
         describe=section.boolean("describe", default=unset.describe),
         ids=tuple(
@@ -130,7 +130,7 @@ def _jobs(section: Section) -> JobPolicy:
     )
     if policy.describe and policy.ids:
         section.problem("describe", "is needless beside ids: watched jobs are described at each scrape")
-    section.finish()
+    section.reject_unknown()
     return policy
 
 
@@ -148,7 +148,7 @@ def _connection(section: Section) -> ConnectionSettings:
         tls.problem("key_file", "is required, as cert_file is given")
     if settings.key_file and not settings.cert_file:
         tls.problem("cert_file", "is required, as key_file is given")
-    tls.finish()
+    tls.reject_unknown()
     return settings
 
 

@@ -32,7 +32,7 @@ class Section:
     """A mapping of the file at `path`, over the mapping `defaults` of the file (None: there is none).
 
     A key that stands in the mapping is read from it, any other from the defaults; a problem is told where the value
-    stands. Keys that nobody read are told by `finish()`. In a `partial` section nothing is required, and a problem
+    stands. Keys that nobody read are told by `reject_unknown()`. In a `partial` section nothing is required, and a problem
     with a key that does not stand in it is none. Names of files are relative to `directory`.
     """
 
@@ -56,7 +56,7 @@ class Section:
         self.asked: set[str] = set()
         """The path of each key that was read, here or in a section beneath, whether it stands there or not."""
 
-    def over(self, defaults: Section) -> Self:
+    def with_defaults(self, defaults: Section) -> Self:
         """The same section over `defaults`."""
         return self._like(self._mapping, self._path, defaults=defaults, known=self._known)
 
@@ -91,7 +91,7 @@ class Section:
             item = "" if index is None else f"[{index}]"
             self.problems.append(Problem(self.path(key) + item, message))
 
-    def refuse(self, key: str, message: str) -> None:
+    def forbid(self, key: str, message: str) -> None:
         """Tell, where `key` stands, that it must not stand there."""
         self._ask(key)
         if self.has(key):
@@ -142,29 +142,29 @@ class Section:
         self.problem(key, f"must be {_one_of(known)}, not {shown(value)}")
         return ""
 
-    def integer(self, key: str, default: int, *, least: int, most: int) -> int:
-        """An integer from `least` to `most`."""
+    def integer(self, key: str, default: int, *, minimum: int, maximum: int) -> int:
+        """An integer from `minimum` to `maximum`."""
         value = self._read(key)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int):
             self.problem(key, f"must be an integer, not {kind(value)}")
             return default
-        if not least <= value <= most:
-            self.problem(key, f"must be from {least} to {most}, not {shown(value)}")
+        if not minimum <= value <= maximum:
+            self.problem(key, f"must be from {minimum} to {maximum}, not {shown(value)}")
             return default
         return value
 
-    def number(self, key: str, default: float, *, least: float, most: float) -> float:
-        """A number from `least` to `most`."""
+    def number(self, key: str, default: float, *, minimum: float, maximum: float) -> float:
+        """A number from `minimum` to `maximum`."""
         value = self._read(key)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.problem(key, f"must be a number, not {kind(value)}")
             return default
-        if not least <= value <= most:
-            self.problem(key, f"must be from {least:g} to {most:g}, not {shown(value)}")
+        if not minimum <= value <= maximum:
+            self.problem(key, f"must be from {minimum:g} to {maximum:g}, not {shown(value)}")
             return default
         return float(value)
 
@@ -178,7 +178,7 @@ class Section:
             return default
         return value
 
-    def duration(self, key: str, default: float, *, least: float = 0.0, most: float = 3650 * 86400.0) -> float:
+    def duration(self, key: str, default: float, *, minimum: float = 0.0, maximum: float = 3650 * 86400.0) -> float:
         """A duration such as 500ms, 10s, 5m, 1h or 7d, in seconds."""
         value = self._read(key)
         if value is _MISSING:
@@ -187,8 +187,8 @@ class Section:
         if seconds is None:
             self.problem(key, f"must be a duration such as {_EXAMPLES}, not {shown(value)}")
             return default
-        if not least <= seconds <= most:
-            self.problem(key, f"must be from {duration_text(least)} to {duration_text(most)}, not {shown(value)}")
+        if not minimum <= seconds <= maximum:
+            self.problem(key, f"must be from {duration_text(minimum)} to {duration_text(maximum)}, not {shown(value)}")
             return default
         return seconds
 
@@ -252,7 +252,7 @@ class Section:
             else:
                 self.problem(key, f"must be a mapping, not {kind(item)}", index=index)
 
-    def finish(self, *, discreet: bool = False) -> None:
+    def reject_unknown(self, *, discreet: bool = False) -> None:
         """Tell each key that nobody read.
 
         A `discreet` section does not show one that has no value and resembles no key: it may be a lost secret.

@@ -62,16 +62,16 @@ def from_section(
         return EnvironmentCredentials(names.environment, environment)
     if word == "static":
         static = StaticCredentials.from_section(section, names)
-        section.finish(discreet=True)
+        section.reject_unknown(discreet=True)
         return static
     for key in (names.key_id, names.secret, names.token):
-        section.refuse(key, "requires source: static")
-        section.refuse(key + FILE_SUFFIX, "requires source: static")
+        section.forbid(key, "requires source: static")
+        section.forbid(key + FILE_SUFFIX, "requires source: static")
     issuers = {name: make(environment) for name, make in makers.items()}
     issuer = issuers.get(word)
     if isinstance(issuer, SdkIssuer) and (missing := issuer.missing()):
         section.problem("source", missing)
-    section.finish(discreet=True)
+    section.reject_unknown(discreet=True)
     sources: dict[str, CredentialSource] = {"environment": EnvironmentCredentials(names.environment, environment)}
     sources |= {name: RefreshingCredentials(name, issuer, account=account) for name, issuer in issuers.items()}
     if word == "default":

@@ -109,7 +109,7 @@ class Cos:
                 section, "https://{uin}.cos-control.{region}.myqcloud.com", uin=uin or "0", region=region
             ),
             appid=appid,
-            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+            page_size=section.integer("page_size", LARGEST_PAGE, minimum=1, maximum=LARGEST_PAGE),
         )
 
     def list_request(self, token: str | None) -> Request:

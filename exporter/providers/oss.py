@@ -86,7 +86,7 @@ class Oss:
         return cls(
             endpoint=Endpoint.from_section(section, "https://oss-{region}.aliyuncs.com", region=region),
             region=region,
-            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+            page_size=section.integer("page_size", LARGEST_PAGE, minimum=1, maximum=LARGEST_PAGE),
         )
 
     def list_request(self, token: str | None) -> Request:

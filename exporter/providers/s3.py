@@ -139,7 +139,7 @@ class S3:
             ),
             region=region,
             account_id=account_id,
-            page_size=section.integer("page_size", LARGEST_PAGE, least=1, most=LARGEST_PAGE),
+            page_size=section.integer("page_size", LARGEST_PAGE, minimum=1, maximum=LARGEST_PAGE),
         )
 
     def list_request(self, token: str | None) -> Request:

@@ -66,7 +66,7 @@ def _chosen(stores: Sequence[Store], request: Request) -> list[Store]:
     """The stores that the parameters of a control request name. Raises ConfigError where they name none."""
     section = Section(dict(request.query_params), "", [])
     region, key_id = section.string("region"), section.string("access_key_id")
-    section.finish()
+    section.reject_unknown()
     chosen = [store for store in stores if region in ("", store.region) and key_id in ("", store.access_key_id)]
     if not chosen:
         section.problems.append(Problem("", f"no store has region {region!r} and access_key_id {key_id!r}"))

@@ -153,12 +153,12 @@ def read_fault(section: Section) -> Fault | None:
     kind = section.choice("kind", PARAMETERS)
     told: dict[str, Any] = {
         "operation": section.string("operation", pattern="[A-Za-z]*", hint="an operation such as ListJobs"),
-        "page": section.integer("page", 0, least=1, most=1_000_000),
-        "times": section.integer("times", 0, least=1, most=1_000_000),
+        "page": section.integer("page", 0, minimum=1, maximum=1_000_000),
+        "times": section.integer("times", 0, minimum=1, maximum=1_000_000),
     }
     if kind:
         told |= {name: _READERS[name](section) for name in PARAMETERS[kind]}
-        section.finish()
+        section.reject_unknown()
     return Fault(kind, **told) if len(section.problems) == before else None
 
 
@@ -175,15 +175,15 @@ def _body(section: Section) -> bytes:
 
 
 _READERS: Final[dict[str, Callable[[Section], object]]] = {
-    "status": lambda section: section.integer("status", 0, least=200, most=599),
+    "status": lambda section: section.integer("status", 0, minimum=200, maximum=599),
     "code": lambda section: section.string("code"),
     "message": lambda section: section.string("message"),
     "headers": lambda section: tuple(
         section.strings("headers", pattern=r"[A-Za-z0-9-]+: [ -~]*", hint="a header as in 'Retry-After: 5'")
     ),
     "bodyless": lambda section: section.boolean("bodyless", default=False),
-    "seconds": lambda section: section.number("seconds", 0.0, least=0.0, most=3600.0),
-    "size": lambda section: section.integer("size", 0, least=1, most=_MOST_BYTES),
+    "seconds": lambda section: section.number("seconds", 0.0, minimum=0.0, maximum=3600.0),
+    "size": lambda section: section.integer("size", 0, minimum=1, maximum=_MOST_BYTES),
     "url": lambda section: section.string("url", required=True, pattern="[!-~]+", hint="where to"),
     "body": _body,
     "encoding": lambda section: section.string("encoding", pattern="[!-~]+", hint="a content coding such as br"),

@@ -80,10 +80,10 @@ class Scenario:
         if split:
             drafts = []
             for section in top.sections("stores", hint="a list of mappings, such as regions: [cn-hangzhou]"):
-                over = section.over(top)
+                over = section.with_defaults(top)
                 drafts += _read(over)
-                over.finish()
-        top.finish()
+                over.reject_unknown()
+        top.reject_unknown()
         addresses = [draft.address for draft in drafts]
         twice = sorted({address for address in addresses if addresses.count(address) > 1})
         same = [
@@ -124,7 +124,7 @@ def _read(section: Section) -> list[_Draft]:
     hint = "a region such as cn-hangzhou"
     regions = section.strings("regions", pattern="[a-z0-9-]+", hint=hint, required=section.has("regions"))
     permissions = section.strings("permissions", allowed=_OPERATIONS)
-    seed = section.integer("seed", 1, least=0, most=2**63)
+    seed = section.integer("seed", 1, minimum=0, maximum=2**63)
     provider = section.choice("provider", WIRES, default="oss") or "oss"
     attributes = {
         "wire": WIRES[provider],
@@ -136,11 +136,11 @@ def _read(section: Section) -> list[_Draft]:
             "access_key_secret", DEMO_KEY_SECRET, pattern=".+", hint="a secret, not empty"
         ),
         "security_token": credentials.string("security_token") or None,
-        "page_size": section.integer("page_size", 1000, least=1, most=1000),
+        "page_size": section.integer("page_size", 1000, minimum=1, maximum=1000),
         "permissions": permissions if section.has("permissions") else _OPERATIONS,
         "enabled": section.boolean("enabled", default=True),
         "gzip": section.boolean("gzip", default=True),
-        "token_length": section.integer("token_length", 0, least=0, most=LONGEST),
+        "token_length": section.integer("token_length", 0, minimum=0, maximum=LONGEST),
         "style": _style(section.section("answers")),
     }
     world = _world(jobs)
@@ -148,7 +148,7 @@ def _read(section: Section) -> list[_Draft]:
     hint = "a list of mappings, each with a kind"
     faults = [read_fault(item) for item in section.sections("faults", hint=hint)] if section.has("faults") else []
     for inner in (credentials, jobs):
-        inner.finish()
+        inner.reject_unknown()
     return [
         _Draft(
             provider=provider,
@@ -165,8 +165,8 @@ def _read(section: Section) -> list[_Draft]:
 def _world(section: Section) -> Callable[[str, float], World]:
     """How to make the world that `section` tells, of a seed and the time; what is wrong joins its problems."""
     lives = section.has("every") or section.has("keep")
-    every, keep = section.duration("every", 5.0, least=0.001), section.integer("keep", 120, least=1, most=10_000)
-    count = section.integer("count", 0, least=1, most=100_000)
+    every, keep = section.duration("every", 5.0, minimum=0.001), section.integer("keep", 120, minimum=1, maximum=10_000)
+    count = section.integer("count", 0, minimum=1, maximum=100_000)
     if count and not lives:
         return lambda seed, now: World.fixed(make_jobs(count, seed, now=now))
     if count and count < keep:
@@ -185,7 +185,7 @@ def _style(section: Section) -> Style:
         unknown_elements=section.boolean("unknown_elements", default=False),
         token_on_last_page=section.boolean("token_on_last_page", default=False),
     )
-    section.finish()
+    section.reject_unknown()
     return style
 
 

@@ -91,7 +91,7 @@ def second_provider(monkeypatch):
         @classmethod
         def from_section(cls, section, region):
             section.string("owner", pattern="[0-9]+", hint="digits", required=True)
-            section.integer("page_size", 10, least=1, most=10)
+            section.integer("page_size", 10, minimum=1, maximum=10)
             return cls(Oss.from_section(section.apart(), region).endpoint, region)
 
     monkeypatch.setitem(PROVIDERS, "other", Other)

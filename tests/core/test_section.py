@@ -63,18 +63,18 @@ def test_a_duration_reads_as_it_was_spelled(seconds):
         (lambda s: s.string("key", pattern="[a-z]+", hint="a word"), "A", "must be a word"),
         (lambda s: s.choice("key", ["b", "a"], "a"), "c", "must be one of a, b, not 'c'"),
         (lambda s: s.choice("key", ["a"]), [], "must be a, not a list"),
-        (lambda s: s.integer("key", 1, least=1, most=9), "1", "must be an integer, not a string"),
-        (lambda s: s.integer("key", 1, least=1, most=9), True, "must be an integer, not a boolean"),
-        (lambda s: s.integer("key", 1, least=1, most=9), 1.0, "must be an integer, not a number"),
-        (lambda s: s.integer("key", 1, least=1, most=9), 10, "must be from 1 to 9, not 10"),
-        (lambda s: s.number("key", 1, least=0, most=9), "1", "must be a number, not a string"),
-        (lambda s: s.number("key", 1, least=0, most=9), False, "must be a number, not a boolean"),
-        (lambda s: s.number("key", 1, least=0, most=9), float("nan"), "must be from 0 to 9, not nan"),
-        (lambda s: s.number("key", 1, least=0, most=9), float("inf"), "must be from 0 to 9, not inf"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), "1", "must be an integer, not a string"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), True, "must be an integer, not a boolean"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), 1.0, "must be an integer, not a number"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), 10, "must be from 1 to 9, not 10"),
+        (lambda s: s.number("key", 1, minimum=0, maximum=9), "1", "must be a number, not a string"),
+        (lambda s: s.number("key", 1, minimum=0, maximum=9), False, "must be a number, not a boolean"),
+        (lambda s: s.number("key", 1, minimum=0, maximum=9), float("nan"), "must be from 0 to 9, not nan"),
+        (lambda s: s.number("key", 1, minimum=0, maximum=9), float("inf"), "must be from 0 to 9, not inf"),
         (lambda s: s.boolean("key", default=True), "yes", "must be true or false, not a string"),
         (lambda s: s.duration("key", 1), 10, "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 10"),
         (lambda s: s.duration("key", 1), True, "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not true"),
-        (lambda s: s.duration("key", 1, least=0.1, most=90), "2m", "must be from 100ms to 90s, not '2m'"),
+        (lambda s: s.duration("key", 1, minimum=0.1, maximum=90), "2m", "must be from 100ms to 90s, not '2m'"),
         (lambda s: s.strings("key"), "a", "must be a list of strings, not a string"),
         (lambda s: s.strings("key", required=True, hint="a word"), [], "must not be empty: a list, each a word"),
         (lambda s: s.section("key"), None, "must be a mapping, not nothing"),
@@ -92,8 +92,8 @@ def test_a_wrong_value_is_told_with_its_place(read, value, message):
 def test_a_number_too_long_to_print():
     """A number that Python does not turn into text is out of range like any other."""
     wrong = section({"a": 10**5000, "b": 10**5000})
-    wrong.integer("a", 1, least=1, most=9)
-    wrong.number("b", 1, least=1, most=9)
+    wrong.integer("a", 1, minimum=1, maximum=9)
+    wrong.number("b", 1, minimum=1, maximum=9)
     assert told(wrong) == ["here.a: must be from 1 to 9, not an integer", "here.b: must be from 1 to 9, not an integer"]
 
 
@@ -102,8 +102,8 @@ def test_a_wrong_value_reads_as_the_default():
     wrong = section({key: {} for key in "abcdefg"})
     assert wrong.string("a", "x") == "x"
     assert wrong.choice("b", ["x"], "x") == ""
-    assert wrong.integer("c", 5, least=0, most=9) == 5
-    assert wrong.number("d", 5.5, least=0, most=9) == 5.5
+    assert wrong.integer("c", 5, minimum=0, maximum=9) == 5
+    assert wrong.number("d", 5.5, minimum=0, maximum=9) == 5.5
     assert wrong.boolean("e", default=True) is True
     assert wrong.duration("f", 60.0) == 60
     assert wrong.strings("g") == []
@@ -160,7 +160,7 @@ def test_nothing_is_required_of_a_partial_section():
 def test_a_key_goes_before_its_default_and_sections_merge():
     """What stands in the mapping is read from it, any other key from the defaults, also in the sections beneath."""
     defaults = Section({"a": "low", "b": "low", "under": {"c": "low", "d": "low"}}, "defaults", [])
-    own = section({"a": "high", "under": {"c": "high"}}).over(defaults)
+    own = section({"a": "high", "under": {"c": "high"}}).with_defaults(defaults)
     under = own.section("under")
     assert [own.string("a"), own.string("b"), under.string("c"), under.string("d")] == ["high", "low", "high", "low"]
     assert [own.path("a"), own.path("b"), under.path("d")] == ["here.a", "defaults.b", "defaults.under.d"]
@@ -169,7 +169,7 @@ def test_a_key_goes_before_its_default_and_sections_merge():
 
 def test_a_problem_is_told_where_the_value_stands():
     """A wrong value that came from the defaults has its place there, an item of a list too."""
-    own = section({}).over(Section({"a": 1, "list": [1]}, "defaults", []))
+    own = section({}).with_defaults(Section({"a": 1, "list": [1]}, "defaults", []))
     own.string("a")
     own.strings("list")
     assert [problem.path for problem in own.problems] == ["defaults.a", "defaults.list[0]"]
@@ -181,11 +181,11 @@ def test_a_section_read_apart_leaves_the_other_alone():
     first.string("a")
     second = first.apart()
     second.string("b")
-    second.finish()
+    second.reject_unknown()
     assert [problem.path for problem in first.problems] == ["here.a"]
     assert [problem.path for problem in second.problems] == ["here.b"]
     assert first.asked == {"here.a"}
-    first.finish()
+    first.reject_unknown()
     assert [problem.path for problem in first.problems] == ["here.a", "here.b"]
 
 
@@ -193,8 +193,8 @@ def test_keys_that_nobody_reads_are_told():
     """An unknown key is told with the nearest known one, or with all where none is near."""
     rest = section({"timeout": "1s", "time_out": 1, "Retries": 1, "zzz": 1})
     rest.duration("timeout", 1)
-    rest.integer("retries", 1, least=0, most=9)
-    rest.finish()
+    rest.integer("retries", 1, minimum=0, maximum=9)
+    rest.reject_unknown()
     assert told(rest) == [
         "here.time_out: is not a known key; did you mean timeout?",
         "here.Retries: is not a known key; did you mean retries?",
@@ -206,7 +206,7 @@ def test_a_discreet_section_does_not_show_a_lost_value():
     """A key without a value that resembles no key is not shown where it may be a secret."""
     rest = section({"hunter2": None, "tokn": None, "other": 1})
     rest.string("token")
-    rest.finish(discreet=True)
+    rest.reject_unknown(discreet=True)
     assert told(rest) == [
         "here: holds a key that is not known; known: token",
         "here.tokn: is not a known key; did you mean token?",
@@ -217,9 +217,9 @@ def test_a_discreet_section_does_not_show_a_lost_value():
 def test_a_refused_key():
     """A key that has no place there is told with the reason, and not a second time as unknown."""
     rest = section({"a": 1})
-    rest.refuse("a", "belongs elsewhere")
-    rest.refuse("b", "belongs elsewhere")
-    rest.finish()
+    rest.forbid("a", "belongs elsewhere")
+    rest.forbid("b", "belongs elsewhere")
+    rest.reject_unknown()
     assert told(rest) == ["here.a: belongs elsewhere"]
 
 

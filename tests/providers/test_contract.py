@@ -77,7 +77,7 @@ def build(provider: str, mapping: dict[str, Any], region: str) -> tuple[Provider
     problems: list[Problem] = []
     section = Section(mapping, "", problems)
     api = PROVIDERS[provider].from_section(section, region)
-    section.finish()
+    section.reject_unknown()
     return api, problems
 
 

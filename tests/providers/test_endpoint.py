@@ -23,7 +23,7 @@ def read(mapping: dict[str, Any], **names: str) -> tuple[Endpoint, list[str]]:
     problems: list[Problem] = []
     section = Section(mapping, "accounts[0]", problems)
     endpoint = Endpoint.from_section(section, DEFAULT, **({"region": "cn-hangzhou"} | names))
-    section.finish()
+    section.reject_unknown()
     return endpoint, [str(problem) for problem in problems]
 
 
