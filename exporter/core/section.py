@@ -15,14 +15,12 @@ import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from exporter.core import durations
 from exporter.core.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-_DURATION: Final = re.compile("".join(rf"(?:([0-9]+(?:\.[0-9]+)?){unit})?" for unit in ("d", "h", "m", "s", "ms")))
-_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_EXAMPLES: Final = "500ms, 10s, 5m, 1h or 7d"
 _LONGEST_SHOWN: Final = 60
 """Characters of a value in a message."""
 _MISSING: Final = object()
@@ -32,8 +30,8 @@ class Section:
     """A mapping of the file at `path`, over the mapping `defaults` of the file (None: there is none).
 
     A key that stands in the mapping is read from it, any other from the defaults; a problem is told where the value
-    stands. Keys that nobody read are told by `reject_unknown()`. In a `partial` section nothing is required, and a problem
-    with a key that does not stand in it is none. Names of files are relative to `directory`.
+    stands. Keys that nobody read are reported by `reject_unknown()`. In a `partial` section nothing is required, and a
+    problem with a key that does not stand in it is none. Names of files are relative to `directory`.
     """
 
     def __init__(
@@ -183,12 +181,14 @@ class Section:
         value = self._read(key)
         if value is _MISSING:
             return default
-        seconds = duration_seconds(value) if isinstance(value, str) else None
+        seconds = durations.parse(value) if isinstance(value, str) else None
         if seconds is None:
-            self.problem(key, f"must be a duration such as {_EXAMPLES}, not {shown(value)}")
+            self.problem(key, f"must be a duration such as {durations.EXAMPLES}, not {shown(value)}")
             return default
         if not minimum <= seconds <= maximum:
-            self.problem(key, f"must be from {duration_text(minimum)} to {duration_text(maximum)}, not {shown(value)}")
+            self.problem(
+                key, f"must be from {durations.to_text(minimum)} to {durations.to_text(maximum)}, not {shown(value)}"
+            )
             return default
         return seconds
 
@@ -273,24 +273,6 @@ def joined(path: str, key: str) -> str:
     name = "".join(character for character in match[0] if character.isprintable()) if match else ""
     name = name if name == key else name + "…"
     return f"{path}.{name}" if path else name
-
-
-def duration_seconds(text: str) -> float | None:
-    """The seconds of a duration such as 500ms, 10s, 5m, 1h30m or 7d; None where `text` is none."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        return None
-    return sum(float(part) * seconds for part, seconds in zip(match.groups("0"), _SECONDS.values(), strict=True))
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as the file spells it, in the largest unit that makes it a whole number; to the millisecond."""
-    milliseconds = round(seconds * 1000)
-    for unit, size in _SECONDS.items():
-        count, rest = divmod(milliseconds, round(size * 1000))
-        if count and not rest:
-            return f"{count}{unit}"
-    return "0s"
 
 
 def kind(value: object) -> str:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from exporter.core.section import Section, did_you_mean, duration_seconds, duration_text, joined, shown
+from exporter.core.section import Section, did_you_mean, joined, shown
 
 
 def section(mapping, **options):
@@ -13,40 +11,6 @@ def section(mapping, **options):
 
 def told(section):
     return [str(problem) for problem in section.problems]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("500ms", 0.5),
-        ("0s", 0),
-        ("10s", 10),
-        ("5m", 300),
-        ("1h", 3600),
-        ("7d", 604800),
-        ("1.5s", 1.5),
-        ("1h30m", 5400),
-        ("1d2h3m4s5ms", 93784.005),
-    ],
-)
-def test_durations(text, seconds):
-    """A duration is one number with a unit, or several from the largest unit to the smallest."""
-    assert duration_seconds(text) == pytest.approx(seconds, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "10", "s", "10 s", " 10s", "10s\n", "-1s", "1w", "30m1h", "1s1s", "\u0661s", "1,5s", "1e3s"]
-)
-def test_what_is_no_duration(text):
-    """A number without a unit, another unit, a blank, a sign, another order or another script is no duration."""
-    assert duration_seconds(text) is None
-
-
-@settings(deadline=None)
-@given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000))
-def test_a_duration_reads_as_it_was_spelled(seconds):
-    """What a message says about a bound can be written into the file."""
-    assert duration_seconds(duration_text(seconds)) == pytest.approx(seconds, abs=1e-6)
 
 
 @pytest.mark.parametrize(
