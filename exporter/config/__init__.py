@@ -1,4 +1,7 @@
-"""The configuration file: YAML → `Config`. Strict, and everything that is wrong is told at once."""
+"""The configuration file: YAML to `Config`, a tuple of targets.
+
+Reading is strict, and reports all problems at once. This room opens the file and no other one, and sends nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,40 +24,43 @@ LARGEST_FILE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the exporter reads. Holding one proves it valid."""
+    """A valid configuration."""
 
     targets: tuple[Target, ...]
-    """In the order of the file; each name once."""
+    """In the order of the file; their names are unique."""
 
 
 def load(
     path: Path, *, environment: Mapping[str, str], expand: bool = False, largest_file: int = LARGEST_FILE
 ) -> Config:
-    """The configuration in the file at `path`, of at most `largest_file` bytes. See `parse`. Raises ConfigError."""
+    """Returns the configuration in the file at `path`, at most `largest_file` bytes; see `parse`.
+
+    Raises ConfigError.
+    """
     text = _contents(path, largest_file)
     return parse(text, file=str(path), environment=environment, expand=expand)
 
 
 def read_yaml(path: Path, *, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
-    """The mapping in the YAML file at `path`, of at most `largest_file` bytes, read as strictly as a configuration.
+    """Returns the mapping in the YAML file at `path`, read as strictly as a configuration.
 
     Raises ConfigError.
     """
-    read = yaml_document.read(_contents(path, largest_file), file=str(path), environment=None)
-    if read.problems:
-        raise ConfigError(read.problems, file=str(path))
-    return read.data
+    document = yaml_document.read(_contents(path, largest_file), file=str(path), environment=None)
+    if document.problems:
+        raise ConfigError(document.problems, file=str(path))
+    return document.data
 
 
 def _contents(path: Path, largest: int) -> bytes:
-    """What the file holds. Raises ConfigError."""
+    """Returns the bytes of the file. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             text = file.read(largest + 1)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    except ValueError:  # a name with a NUL
-        problem = "cannot be read: this is no name of a file"
+    except ValueError:  # the name contains a NUL
+        problem = "cannot be read: this is not the name of a file"
     else:
         if len(text) <= largest:
             return text
@@ -63,20 +69,20 @@ def _contents(path: Path, largest: int) -> bytes:
 
 
 def parse(text: bytes, *, file: str, environment: Mapping[str, str], expand: bool = False) -> Config:
-    """The configuration in `text`. Raises ConfigError with every problem.
+    """Returns the configuration in `text`. Raises ConfigError with every problem.
 
     Args:
         text: YAML in UTF-8.
-        file: where it comes from, for messages; names of files in `text` are relative to its directory.
-        environment: the credentials source `environment` reads from it when keys are asked for, and `expand` now.
-        expand: replace ${NAME} in values that are strings, and $$ by $.
+        file: the name of the file, for messages; names of files in `text` are relative to its directory.
+        environment: the variables for `expand`, and for the credentials source `environment` at each use.
+        expand: whether to replace ${NAME} in strings by that variable, and $$ by $.
     """
-    read = yaml_document.read(text, file=file, environment=environment if expand else None)
-    root = Section(read.data, "", [], directory=str(Path(file).parent))
-    found = accounts.read(root, environment)
+    document = yaml_document.read(text, file=file, environment=environment if expand else None)
+    root = Section(document.data, "", [], directory=str(Path(file).parent))
+    targets = accounts.read(root, environment)
     root.reject_unknown()
-    later = (problem for problem in root.problems if problem.path not in read.unreadable)
-    problems = tuple(dict.fromkeys((*read.problems, *later)))
+    consequent = (problem for problem in root.problems if problem.path not in document.unreadable)
+    problems = tuple(dict.fromkeys((*document.problems, *consequent)))  # the same default is read by many accounts
     if problems:
         raise ConfigError(problems, file=file)
-    return Config(tuple(found))
+    return Config(tuple(targets))

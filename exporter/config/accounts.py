@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -16,93 +17,88 @@ from exporter.providers import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.errors import Problem
-    from exporter.core.interfaces import CredentialSource
-
-_OWN: Final = ("provider", "account", "credentials")
-"""Keys of an account that have no default for all."""
+_OWN_KEYS: Final = ("provider", "account", "credentials")
+"""Keys of an account that cannot have a default."""
 _ACCOUNT: Final = r"[^/\s](?:[^/]{0,126}[^/\s])?"
 _ACCOUNT_HINT: Final = "1 to 128 characters, without a slash, and no blank at either end"
 _REGION: Final = r"[a-z0-9][a-z0-9-]{0,62}"
-_SOME_REGION: Final = "region"
-"""Stands in where the file names none, so that the other keys are checked all the same."""
+_REGION_HINT: Final = "a region such as cn-hangzhou, without a prefix such as oss-"
+_ANY_REGION: Final = "region"
+"""For reading a provider's keys when no region is known."""
 
 
 def read(root: Section, environment: Mapping[str, str]) -> list[Target]:
-    """The targets of the file; what is wrong joins `root.problems`, and then the targets are not to be used."""
-    defaults = root.section("defaults", partial=True)
-    alone = _agreed(defaults)
-    found: dict[str, Target] = {}
-    places: dict[str, str] = {}
+    """Returns the targets of the file. If there are problems, they are added to `root`, and no target may be used."""
+    defaults = _read_defaults(root)
+    targets: dict[str, Target] = {}
+    paths: dict[str, str] = {}
     for own in root.sections("accounts", hint="a list of accounts, each with provider, account and regions"):
-        for target in _account(own, defaults, environment):
-            place = places.setdefault(target.name, own.path("account"))
-            if target.name in found:
-                own.problem("account", f"the target {target.name} stands in {place} already")
-            found[target.name] = target
-    for key in _OWN:
+        for target in _read_account(own, defaults, environment):
+            path = paths.setdefault(target.name, own.path("account"))
+            if target.name in targets:
+                own.problem("account", f"the target {target.name} is already defined by {path}")
+            targets[target.name] = target
+    return list(targets.values())
+
+
+def _read_defaults(root: Section) -> Section:
+    """Returns the section `defaults`.
+
+    The keys that every provider has are checked here, whether an account uses them or not. Those of some providers are
+    checked by the accounts that use them, whose problems have the path of the default too.
+    """
+    defaults = root.section("defaults", partial=True)
+    _regions(defaults)
+    _common_settings(defaults)
+    for key in _OWN_KEYS:
         defaults.forbid(key, "belongs to each account, not to defaults")
-    # A key that an account took from the defaults was judged there, by that account's provider and with its other keys.
-    root.problems += (problem for problem in alone if _key_path(problem) not in defaults.asked)
-    return list(found.values())
+    defaults.reject_unknown(_provider_keys())
+    return defaults
 
 
-def _account(own: Section, defaults: Section, environment: Mapping[str, str]) -> list[Target]:
-    provider = own.choice("provider", PROVIDERS)
+def _read_account(own: Section, defaults: Section, environment: Mapping[str, str]) -> list[Target]:
+    """Returns a target for each region; every key is read, even if the account has no region or no name."""
+    name = own.choice("provider", PROVIDERS)
     account = own.string("account", pattern=_ACCOUNT, hint=_ACCOUNT_HINT, required=True)
-    section = own.with_defaults(defaults)
     keys = own.section("credentials")
-    if not provider:
-        own.problems += _agreed(section)
+    section = own.with_defaults(defaults)
+    if not name:
+        _regions(section)
+        _common_settings(section)
+        section.reject_unknown(_provider_keys())
         return []
+    provider = PROVIDERS[name]
     source = credentials.from_section(
-        keys,
-        PROVIDERS[provider].credential_names,
-        environment,
-        provider=provider,
-        account=f"{provider}/{account}",
+        keys, provider.credential_names, environment, provider=name, account=f"{name}/{account}"
     )
-    found = _targets(section, provider, account, source)
-    return found if account else []
-
-
-def _agreed(section: Section) -> list[Problem]:
-    """What is wrong with a section that belongs to no certain provider: what every provider finds wrong."""
-    readings: list[tuple[Section, dict[str, Problem]]] = []
-    for provider, api in PROVIDERS.items():
-        reading = section.apart()
-        unset = credentials.from_section(Section({}, "", []), api.credential_names, {}, provider=provider)
-        _targets(reading, provider, "", unset)
-        readings.append((reading, {problem.path: problem for problem in reversed(reading.problems)}))
-    agreed = []
-    for path in dict.fromkeys(problem.path for reading, _ in readings for problem in reading.problems):
-        if all(path in wrong for _, wrong in readings):
-            told = [wrong[path] for reading, wrong in readings if _key_path(wrong[path]) in reading.asked]
-            agreed.append(told[0] if told else readings[0][1][path])
-    return agreed
-
-
-def _key_path(problem: Problem) -> str:
-    """The path of the key that the problem is about: without the index of an item."""
-    return re.sub(r"\[\d+\]$", "", problem.path)
-
-
-def _targets(section: Section, provider: str, account: str, source: CredentialSource) -> list[Target]:
-    """A target for each region; every key is read, also where there is no region."""
-    hint = f"a region such as cn-hangzhou, without {provider}-"
-    regions = section.strings("regions", pattern=f"(?!{provider}-){_REGION}", hint=hint, required=True)
-    found = [_target(section, provider, account, region, source) for region in regions or [_SOME_REGION]]
+    regions = _regions(section, f"{name}-")
+    providers = {region: provider.from_section(section, region) for region in regions or [_ANY_REGION]}
+    target = _common_settings(section)
     section.reject_unknown()
-    return found if regions else []
+    return [
+        target(provider_name=name, account=account, region=region, provider=providers[region], credentials=source)
+        for region in regions
+        if account
+    ]
 
 
-def _target(section: Section, provider: str, account: str, region: str, source: CredentialSource) -> Target:
-    return Target(
-        provider_name=provider,
-        account=account,
-        region=region,
-        provider=PROVIDERS[provider].from_section(section, region),
-        credentials=source,
+def _provider_keys() -> set[str]:
+    """Returns the keys that only some providers read from an account."""
+    empty = Section({}, "", [])
+    for provider in PROVIDERS.values():
+        provider.from_section(empty, _ANY_REGION)
+    return empty.known
+
+
+def _regions(section: Section, prefix: str = "") -> list[str]:
+    pattern = f"(?!{prefix}){_REGION}" if prefix else _REGION
+    return section.strings("regions", pattern=pattern, hint=_REGION_HINT, required=True)
+
+
+def _common_settings(section: Section) -> partial[Target]:
+    """Returns `Target` with the settings that do not depend on the provider."""
+    return partial(
+        Target,
         connection=_connection(section),
         jobs=_jobs(section.section("jobs")),
         timeout=section.duration("timeout", 10.0, minimum=0.1, maximum=3600.0),
@@ -115,13 +111,13 @@ def _target(section: Section, provider: str, account: str, region: str, source: 
 
 
 def _jobs(section: Section) -> JobPolicy:
-    unset = JobPolicy()
+    default = JobPolicy()
     policy = JobPolicy(
         statuses=frozenset(section.strings("statuses", allowed=STATUSES)),
-        max_age=section.duration("max_age", unset.max_age),
-        max=section.integer("max", unset.max, minimum=0, maximum=1_000_000),
-        description=section.boolean("description", default=unset.description),
-        describe=section.boolean("describe", default=unset.describe),
+        max_age=section.duration("max_age", default.max_age),
+        max=section.integer("max", default.max, minimum=0, maximum=1_000_000),
+        description=section.boolean("description", default=default.description),
+        describe=section.boolean("describe", default=default.describe),
         ids=tuple(
             section.strings(
                 "ids", pattern=r"(?!\.{1,2}$)[!-~]{1,64}", hint="a job id of 1 to 64 characters, without blanks"
@@ -129,7 +125,7 @@ def _jobs(section: Section) -> JobPolicy:
         ),
     )
     if policy.describe and policy.ids:
-        section.problem("describe", "is needless beside ids: watched jobs are described at each scrape")
+        section.problem("describe", "has no effect when ids is set: those jobs are described at each scrape")
     section.reject_unknown()
     return policy
 
@@ -145,15 +141,15 @@ def _connection(section: Section) -> ConnectionSettings:
         insecure_skip_verify=tls.boolean("insecure_skip_verify", default=False),
     )
     if settings.cert_file and not settings.key_file:
-        tls.problem("key_file", "is required, as cert_file is given")
+        tls.problem("key_file", "is required when cert_file is set")
     if settings.key_file and not settings.cert_file:
-        tls.problem("cert_file", "is required, as key_file is given")
+        tls.problem("cert_file", "is required when key_file is set")
     tls.reject_unknown()
     return settings
 
 
 def _proxy_url(section: Section) -> str:
-    """The proxy, which may carry a password: no message shows it."""
+    """Returns the proxy's URL. It may contain a password, so no message shows it."""
     text = section.string("proxy_url")
     try:
         parts = urlsplit(text)

@@ -1,11 +1,11 @@
-"""Typed reads of a mapping that know their path: every problem is collected, none ends the reading.
+"""Typed reads of a mapping that know the path of each key, and collect every problem instead of stopping at the first.
 
-A read returns the value, or the default where the key is absent or its value is wrong; in the latter case a `Problem`
-with the key's path joins `problems`. The reader asks `problems` once, at the end; the same problem may stand there
-more than once, where a key was read more than once.
+A read returns the value, or the default if the key is absent or its value is wrong; in the latter case a `Problem` with
+the key's path is added to `problems`. The caller looks at `problems` once, at the end. A key that is read twice has its
+problem in there twice.
 
-No message holds the value of a plain string, as it may be a secret: only those of durations, choices, numbers and
-lists are shown.
+A message never contains the value of a plain string, which may be a secret: only durations, choices, numbers and items
+of lists are shown.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ _MISSING: Final = object()
 
 
 class Section:
-    """A mapping of the file at `path`, over the mapping `defaults` of the file (None: there is none).
+    """The mapping at `path` of a file. A key that it lacks is read from `defaults`, another section, if there is one.
 
-    A key that stands in the mapping is read from it, any other from the defaults; a problem is told where the value
-    stands. Keys that nobody read are reported by `reject_unknown()`. In a `partial` section nothing is required, and a
-    problem with a key that does not stand in it is none. Names of files are relative to `directory`.
+    The path of a problem is that of the mapping that contains the value. In a `partial` section no key is required: a
+    problem with a key that it lacks is dropped. Names of files are relative to `directory`.
     """
 
     def __init__(
@@ -49,74 +48,61 @@ class Section:
         self._defaults = defaults
         self._partial = partial
         self._directory = directory
-        self._known: set[str] = set()
         self.problems = problems
-        self.asked: set[str] = set()
-        """The path of each key that was read, here or in a section beneath, whether it stands there or not."""
+        self.known: set[str] = set()
+        """The keys that were read, whether the mapping has them or not."""
 
     def with_defaults(self, defaults: Section) -> Self:
-        """The same section over `defaults`."""
-        return self._like(self._mapping, self._path, defaults=defaults, known=self._known)
-
-    def apart(self) -> Self:
-        """The same section, read anew: with `problems` and `asked` of its own."""
-        twin = self._like(self._mapping, self._path, defaults=self._defaults, known=set(self._known))
-        twin.problems = []
-        twin.asked = set()
-        return twin
-
-    def _like(self, mapping: Mapping[str, Any], path: str, *, defaults: Section | None, known: set[str]) -> Self:
-        section = type(self)(
-            mapping, path, self.problems, defaults=defaults, partial=self._partial, directory=self._directory
-        )
-        section.asked = self.asked
-        section._known = known  # noqa: SLF001 - of the same class
+        """Returns the same section over `defaults`; the keys read so far stay known."""
+        section = self._derive(self._mapping, self._path, defaults)
+        section.known = self.known
         return section
 
+    def _derive(self, mapping: Mapping[str, Any], path: str, defaults: Section | None) -> Self:
+        return type(self)(
+            mapping, path, self.problems, defaults=defaults, partial=self._partial, directory=self._directory
+        )
+
     def path(self, key: str) -> str:
-        """The place of `key`, for a message."""
+        """Returns the path of `key`, for a message."""
         if key not in self._mapping and self._defaults is not None and self._defaults.has(key):
             return self._defaults.path(key)
-        return joined(self._path, key)
+        return join_path(self._path, key)
 
     def has(self, key: str) -> bool:
-        """Whether `key` stands in the mapping or its defaults."""
+        """Returns whether the mapping or its defaults contain `key`."""
         return key in self._mapping or (self._defaults is not None and self._defaults.has(key))
 
     def problem(self, key: str, message: str, *, index: int | None = None) -> None:
-        """Tell what is wrong with `key`, or with the item at `index` of the list under it."""
+        """Add a problem with `key`, or with the item at `index` of the list under it."""
         if key in self._mapping or not self._partial:
             item = "" if index is None else f"[{index}]"
             self.problems.append(Problem(self.path(key) + item, message))
 
     def forbid(self, key: str, message: str) -> None:
-        """Tell, where `key` stands, that it must not stand there."""
-        self._ask(key)
+        """Add a problem if the section has `key`."""
+        self.known.add(key)
         if self.has(key):
             self.problem(key, message)
 
-    def _ask(self, key: str) -> None:
-        self._known.add(key)
-        self.asked.add(joined(self._path, key))
-
-    def _read(self, key: str) -> Any:  # noqa: ANN401 - the file may hold anything here
-        self._ask(key)
+    def _read(self, key: str) -> Any:  # noqa: ANN401 - the file may contain anything here
+        self.known.add(key)
         if key in self._mapping:
             return self._mapping[key]
         return self._defaults._read(key) if self._defaults is not None else _MISSING  # noqa: SLF001 - of the same class
 
     def string(self, key: str, default: str = "", *, pattern: str = "", hint: str = "", required: bool = False) -> str:
-        """A string of printable characters; `pattern` must match all of it, `hint` says in words what is expected."""
+        """Returns a string of printable characters, all of which `pattern` must match; `hint` describes it in words."""
         value = self._read(key)
         if value is _MISSING:
             if required:
                 self.problem(key, f"is required{f': {hint}' if hint else ''}")
         elif not isinstance(value, str):
-            self.problem(key, f"must be a string, not {kind(value)}{_quote_hint(value)}")
+            self.problem(key, f"must be a string, not {type_name(value)}{_quote_hint(value)}")
         elif required and not value:
             self.problem(key, f"must not be empty{f': {hint}' if hint else ''}")
         elif not value.isprintable():
-            self.problem(key, "must hold printable characters only: no line end, no tab, no invisible character")
+            self.problem(key, "must contain printable characters only: no line break, no tab, no invisible character")
         elif pattern and not re.fullmatch(pattern, value):
             self.problem(key, f"must be {hint or pattern}")
         else:
@@ -124,12 +110,12 @@ class Section:
         return default
 
     def file(self, key: str, *, required: bool = False) -> str:
-        """The name of a file, from where the configuration stands; empty where `key` is absent or empty."""
+        """Returns the name of a file, joined to the directory of the configuration; "" if `key` is absent or empty."""
         name = self.string(key, required=required, hint="the name of a file")
         return str(PurePath(self._directory, name)) if name else ""
 
     def choice(self, key: str, known: Collection[str], default: str = "") -> str:
-        """One word of `known`; required where there is no default. Empty where it is none of them."""
+        """Returns one of the words `known`, or "" if the value is none of them; without a default it is required."""
         value = self._read(key)
         if value is _MISSING:
             if not default:
@@ -141,12 +127,12 @@ class Section:
         return ""
 
     def integer(self, key: str, default: int, *, minimum: int, maximum: int) -> int:
-        """An integer from `minimum` to `maximum`."""
+        """Returns an integer from `minimum` to `maximum`."""
         value = self._read(key)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int):
-            self.problem(key, f"must be an integer, not {kind(value)}")
+            self.problem(key, f"must be an integer, not {type_name(value)}")
             return default
         if not minimum <= value <= maximum:
             self.problem(key, f"must be from {minimum} to {maximum}, not {shown(value)}")
@@ -154,12 +140,12 @@ class Section:
         return value
 
     def number(self, key: str, default: float, *, minimum: float, maximum: float) -> float:
-        """A number from `minimum` to `maximum`."""
+        """Returns a number from `minimum` to `maximum`."""
         value = self._read(key)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.problem(key, f"must be a number, not {kind(value)}")
+            self.problem(key, f"must be a number, not {type_name(value)}")
             return default
         if not minimum <= value <= maximum:
             self.problem(key, f"must be from {minimum:g} to {maximum:g}, not {shown(value)}")
@@ -167,17 +153,17 @@ class Section:
         return float(value)
 
     def boolean(self, key: str, *, default: bool) -> bool:
-        """True or false."""
+        """Returns true or false."""
         value = self._read(key)
         if value is _MISSING:
             return default
         if not isinstance(value, bool):
-            self.problem(key, f"must be true or false, not {kind(value)}")
+            self.problem(key, f"must be true or false, not {type_name(value)}")
             return default
         return value
 
     def duration(self, key: str, default: float, *, minimum: float = 0.0, maximum: float = 3650 * 86400.0) -> float:
-        """A duration such as 500ms, 10s, 5m, 1h or 7d, in seconds."""
+        """Returns the seconds of a duration such as 500ms, 10s, 5m, 1h or 7d, from `minimum` to `maximum` seconds."""
         value = self._read(key)
         if value is _MISSING:
             return default
@@ -186,18 +172,18 @@ class Section:
             self.problem(key, f"must be a duration such as {durations.EXAMPLES}, not {shown(value)}")
             return default
         if not minimum <= seconds <= maximum:
-            self.problem(
-                key, f"must be from {durations.to_text(minimum)} to {durations.to_text(maximum)}, not {shown(value)}"
-            )
+            bounds = f"{durations.to_text(minimum)} to {durations.to_text(maximum)}"
+            self.problem(key, f"must be from {bounds}, not {shown(value)}")
             return default
         return seconds
 
     def strings(
         self, key: str, *, allowed: Collection[str] = (), pattern: str = "", hint: str = "", required: bool = False
     ) -> list[str]:
-        """A list of strings, each once; `allowed` (where given) names all that may stand in it.
+        """Returns the valid strings of a list, each once.
 
-        `pattern` must match all of each string, `hint` says in words what one is.
+        Each must be one of `allowed`, if that is not empty, and `pattern` must match all of it; `hint` describes one in
+        words.
         """
         value = self._read(key)
         expected = f": a list, each {hint}" if hint else ""
@@ -206,77 +192,80 @@ class Section:
                 self.problem(key, f"is required{expected}")
             return []
         if not isinstance(value, list):
-            self.problem(key, f"must be a list of strings, not {kind(value)}")
+            self.problem(key, f"must be a list of strings, not {type_name(value)}")
             return []
         if required and not value:
             self.problem(key, f"must not be empty{expected}")
-        found: dict[str, None] = {}
+        valid: dict[str, None] = {}
         for index, item in enumerate(value):
             if not isinstance(item, str):
-                wrong = f"must be a string, not {kind(item)}{_quote_hint(item)}"
+                message = f"must be a string, not {type_name(item)}{_quote_hint(item)}"
             elif allowed and item not in allowed:
-                wrong = f"{shown(item)} is not known{did_you_mean(item, allowed)}"
+                message = f"{shown(item)} is unknown{did_you_mean(item, allowed)}"
             elif pattern and not re.fullmatch(pattern, item):
-                wrong = f"must be {hint or pattern}, not {shown(item)}"
-            elif item in found:
-                wrong = f"{shown(item)} stands twice"
+                message = f"must be {hint or pattern}, not {shown(item)}"
+            elif item in valid:
+                message = f"{shown(item)} is listed twice"
             else:
-                found[item] = None
+                valid[item] = None
                 continue
-            self.problem(key, wrong, index=index)
-        return list(found)
+            self.problem(key, message, index=index)
+        return list(valid)
 
     def section(self, key: str, *, partial: bool = False) -> Section:
-        """The mapping under `key`, over the one under `key` of the defaults; an empty one where there is none."""
-        self._ask(key)
-        beneath = self._defaults.section(key) if self._defaults is not None else None
+        """Returns the mapping under `key`, over the one under `key` of the defaults; an empty one if it is absent."""
+        self.known.add(key)
+        defaults = self._defaults.section(key) if self._defaults is not None else None
         value = self._mapping.get(key, {})
         if not isinstance(value, dict):
-            self.problem(key, f"must be a mapping, not {kind(value)}")
+            self.problem(key, f"must be a mapping, not {type_name(value)}")
             value = {}
-        section = self._like(value, joined(self._path, key), defaults=beneath, known=set())
+        section = self._derive(value, join_path(self._path, key), defaults)
         section._partial |= partial  # noqa: SLF001 - of the same class
         return section
 
     def sections(self, key: str, *, hint: str) -> Iterator[Section]:
-        """Each mapping of the list under `key`, which is required and not empty; `hint` says in words what is one."""
+        """Yields each mapping of the list under `key`, which is required and not empty; `hint` describes the list."""
         value = self._read(key)
         if value is _MISSING or not isinstance(value, list):
-            self.problem(key, f"is required: {hint}" if value is _MISSING else f"must be a list, not {kind(value)}")
+            wrong = f"is required: {hint}" if value is _MISSING else f"must be a list, not {type_name(value)}"
+            self.problem(key, wrong)
             return
         if not value:
             self.problem(key, f"must not be empty: {hint}")
         for index, item in enumerate(value):
             if isinstance(item, dict):
-                yield self._like(item, f"{self.path(key)}[{index}]", defaults=None, known=set())
+                yield self._derive(item, f"{self.path(key)}[{index}]", None)
             else:
-                self.problem(key, f"must be a mapping, not {kind(item)}", index=index)
+                self.problem(key, f"must be a mapping, not {type_name(item)}", index=index)
 
-    def reject_unknown(self, *, discreet: bool = False) -> None:
-        """Tell each key that nobody read.
+    def reject_unknown(self, also_known: Collection[str] = (), *, discreet: bool = False) -> None:
+        """Add a problem for each key of the mapping that was not read and is not in `also_known`.
 
-        A `discreet` section does not show one that has no value and resembles no key: it may be a lost secret.
+        A `discreet` section does not show a key without a value that resembles no known key: it may be a misplaced
+        secret.
         """
+        known = self.known.union(also_known)
         for key, value in self._mapping.items():
-            if key in self._known:
+            if key in known:
                 continue
-            hint = did_you_mean(key, self._known)
-            if discreet and value is None and not _nearest(key, self._known):
-                self.problems.append(Problem(self._path, f"holds a key that is not known{hint}"))
+            hint = did_you_mean(key, known)
+            if discreet and value is None and not _nearest(key, known):
+                self.problems.append(Problem(self._path, f"contains an unknown key{hint}"))
             else:
                 self.problem(key, f"is not a known key{hint}")
 
 
-def joined(path: str, key: str) -> str:
-    """The path of `key` beneath `path`. A key that no program reads is cut where it may go over into a value."""
+def join_path(path: str, key: str) -> str:
+    """Returns the path of `key` below `path`. A strange key is cut before what may be a value glued to it."""
     match = re.match(r"[^:=\s]{1,40}", key)
     name = "".join(character for character in match[0] if character.isprintable()) if match else ""
     name = name if name == key else name + "…"
     return f"{path}.{name}" if path else name
 
 
-def kind(value: object) -> str:
-    """What YAML calls the type of `value`."""
+def type_name(value: object) -> str:
+    """Returns what YAML calls the type of `value`, with its article."""
     names = {
         bool: "a boolean",
         int: "an integer",
@@ -289,17 +278,17 @@ def kind(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """`value`, short enough for a message; a list, a mapping or a very long number by its kind only."""
+    """Returns `value` cut to the length of a message; for a list, a mapping or a very long number only its type."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, int | float | str) or (isinstance(value, int) and value.bit_length() > _LONGEST_SHOWN * 3):
-        return kind(value)
+        return type_name(value)
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """The end of a message about `word`: the nearest of the `known` ones, or all of them."""
+    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them."""
     near = _nearest(word, known)
     return f"; did you mean {near}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
 

@@ -15,18 +15,18 @@ accounts:
 
 @pytest.fixture
 def targets():
-    """The targets of a text; `extra` is one more line of the smallest account that is valid."""
+    """Returns the targets of a text; `extra` is a line that is added to the smallest valid account."""
 
     def read(extra="", *, text=HEAD, **options):
-        whole = text + (f"    {extra}\n" if extra else "")
-        return parse(whole.encode(), file="config.yaml", environment={}, **options).targets
+        full = text + (f"    {extra}\n" if extra else "")
+        return parse(full.encode(), file="config.yaml", environment={}, **options).targets
 
     return read
 
 
 @pytest.fixture
 def problems(targets):
-    """The problems of a text, one string for each; `extra` as for `targets`."""
+    """Returns the problems of a text as strings; `extra` as for `targets`."""
 
     def read(extra="", **options):
         with pytest.raises(ConfigError) as caught:

@@ -18,23 +18,23 @@ accounts:
 
 def test_a_target_is_an_account_in_a_region(targets):
     """Each account in each of its regions is a target, in the order of the file."""
-    found = targets(text=TWO_ACCOUNTS)
-    assert [(target.name, target.timeout) for target in found] == [
+    parsed = targets(text=TWO_ACCOUNTS)
+    assert [(target.name, target.timeout) for target in parsed] == [
         ("oss/prod/cn-hangzhou", 3.0),
         ("oss/prod/ap-southeast-1", 3.0),
         ("oss/test, München/cn-hangzhou", 10.0),
     ]
-    assert [target.provider.list_request(None).host for target in found] == [
+    assert [target.provider.list_request(None).host for target in parsed] == [
         "oss-cn-hangzhou.aliyuncs.com",
         "oss-ap-southeast-1.aliyuncs.com",
         "oss-cn-hangzhou.aliyuncs.com",
     ]
-    assert found[0].credentials is found[1].credentials
-    assert found[0].credentials is not found[2].credentials
+    assert parsed[0].credentials is parsed[1].credentials
+    assert parsed[0].credentials is not parsed[2].credentials
 
 
-def test_the_smallest_file_gives_the_defaults(targets):
-    """What a file leaves out has the default that `Target` documents."""
+def test_the_smallest_file_has_the_defaults(targets):
+    """A setting that the file leaves out has the default of its field in `Target`."""
     [target] = targets()
     documented = {field.name: field.default for field in fields(Target) if field.default is not MISSING}
     assert {name: getattr(target, name) for name in documented} == documented
@@ -75,14 +75,14 @@ def test_the_smallest_file_gives_the_defaults(targets):
     ],
 )
 def test_each_key_is_read(line, name, value):
-    """A key of the file becomes the setting that it names; names of files start at the file's directory."""
+    """Each key sets the field of the same name; names of files are relative to the configuration's directory."""
     text = f"accounts:\n  - {{provider: oss, account: a, regions: [r]}}\ndefaults:\n  {line}\n"
     [target] = parse(text.encode(), file="conf/config.yaml", environment={}).targets
     assert getattr(target, name) == value
 
 
-def test_the_providers_keys_are_read(targets):
-    """The endpoint, its scheme and the size of a page reach the provider."""
+def test_the_keys_of_a_provider_are_read(targets):
+    """The endpoint, its scheme and the page size are passed to the provider."""
     lines = "endpoint: 'http://{region}.storage.example:8080'\n    allow_http: true\n    page_size: 7"
     [target] = targets(lines)
     request = target.provider.list_request(None)
@@ -91,7 +91,7 @@ def test_the_providers_keys_are_read(targets):
 
 
 @pytest.mark.parametrize(
-    ("key", "least", "most", "below", "above", "bounds"),
+    ("key", "minimum", "maximum", "below", "above", "bounds"),
     [
         ("timeout", "100ms", "1h", "99ms", "61m", "100ms to 1h"),
         ("page_size", 1, 1000, 0, 1001, "1 to 1000"),
@@ -104,13 +104,13 @@ def test_the_providers_keys_are_read(targets):
         ("jobs.max_age", "0s", "3650d", None, "3651d", "0s to 3650d"),
     ],
 )
-def test_bounds(targets, problems, key, least, most, below, above, bounds):
-    """Each number has a least and a most value, and the message says both."""
+def test_bounds(targets, problems, key, minimum, maximum, below, above, bounds):
+    """Each number has a minimum and a maximum, and the message contains both."""
 
     def line(value):
         return f"{{{key.replace('.', ': {')}: {value}}}{'}' * key.count('.')}"[1:-1]
 
-    for good in (least, most):
+    for good in (minimum, maximum):
         assert len(targets(line(good))) == 1
     for bad in (below, above):
         if bad is not None:
@@ -120,46 +120,46 @@ def test_bounds(targets, problems, key, least, most, below, above, bounds):
 
 @pytest.mark.parametrize("label", ["p", "a" * 128, "Prod 2 (EU)", "ünï", "a.b:c%20?&#"])
 def test_account_labels(targets, label):
-    """An account may be named by any 1 to 128 printable characters without a slash."""
+    """The label of an account is any 1 to 128 printable characters without a slash."""
     [target] = targets(text=f"accounts: [{{provider: oss, account: '{label}', regions: [r]}}]")
     assert target.account == label
 
 
 @pytest.mark.parametrize("label", ["a/b", "/", " a", "a ", "a" * 129, "a\\nb", "a\\u200bb"])
-def test_account_labels_that_cannot_be(problems, label):
-    """A slash, a blank at an end, an invisible character and too long a name are refused."""
+def test_invalid_account_labels(problems, label):
+    """A label with a slash, a blank at either end, an invisible character or too many characters is rejected."""
     [problem] = problems(text=f'accounts: [{{provider: oss, account: "{label}", regions: [r]}}]')
     assert problem.startswith("accounts[0].account: must ")
 
 
 @pytest.mark.parametrize("region", ["oss-cn-hangzhou", "CN-Hangzhou", "cn hangzhou", "-cn", "a.b", "r" * 64, "../x"])
-def test_regions_that_cannot_be(problems, region):
-    """A region is one word of the host's name, without the service's prefix."""
-    expected = f"must be a region such as cn-hangzhou, without oss-, not '{region}"[:60]
+def test_invalid_regions(problems, region):
+    """A region is one label of a host name, without the provider as a prefix."""
+    expected = f"must be a region such as cn-hangzhou, without a prefix such as oss-, not '{region[:3]}"
     [problem] = problems(text=f"accounts: [{{provider: oss, account: a, regions: [b, '{region}']}}]")
     assert problem.startswith(f"accounts[0].regions[1]: {expected}")
 
 
-def test_a_target_stands_once(problems):
-    """The same provider, account and region in two accounts is told, with the place of the first."""
+def test_a_duplicate_target(problems):
+    """The same provider, account and region in two accounts is a problem with the path of the first."""
     text = TWO_ACCOUNTS + "  - {provider: oss, account: prod, regions: [cn-beijing, ap-southeast-1]}\n"
     assert problems(text=text) == [
-        "accounts[2].account: the target oss/prod/ap-southeast-1 stands in accounts[0].account already"
+        "accounts[2].account: the target oss/prod/ap-southeast-1 is already defined by accounts[0].account"
     ]
 
 
 def test_accounts_without_a_name_are_not_compared(problems):
-    """Two accounts whose names are missing are told as such, and not as the same target."""
-    found = problems(text="accounts: [{provider: oss, regions: [r]}, {provider: oss, regions: [r]}]")
-    assert [problem.partition(": ")[0] for problem in found] == ["accounts[0].account", "accounts[1].account"]
-    assert all("is required" in problem for problem in found)
+    """Two accounts without a name are reported as such, and not as a duplicate target."""
+    messages = problems(text="accounts: [{provider: oss, regions: [r]}, {provider: oss, regions: [r]}]")
+    assert [message.partition(": ")[0] for message in messages] == ["accounts[0].account", "accounts[1].account"]
+    assert all("is required" in message for message in messages)
 
 
 @pytest.mark.parametrize(
     "endpoint", ["http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost", "http://[::1]:1"]
 )
-def test_this_machine_may_be_asked_without_tls(targets, endpoint):
-    """An endpoint on a loopback address may be http://."""
+def test_http_endpoints_on_this_machine(targets, endpoint):
+    """An endpoint on a loopback address may be an http:// URL."""
     [target] = targets(f"endpoint: {endpoint}")
     assert target.provider.list_request(None).scheme == "http"
 
@@ -182,8 +182,8 @@ def test_this_machine_may_be_asked_without_tls(targets, endpoint):
         "",
     ],
 )
-def test_endpoints_that_cannot_be(problems, endpoint):
-    """An endpoint is the https:// URL of a host and nothing more; a user in it is refused and not shown."""
+def test_invalid_endpoints(problems, endpoint):
+    """An endpoint is the https:// URL of a host and nothing more; a user in it is rejected and not shown."""
     [problem] = problems(f"endpoint: '{endpoint}'")
     assert problem.startswith("accounts[0].endpoint: ")
     assert "hunter2" not in problem
@@ -206,23 +206,23 @@ def test_endpoints_that_cannot_be(problems, endpoint):
         "http://user:hunter2é@proxy.example",
     ],
 )
-def test_proxies_that_cannot_be(problems, proxy):
+def test_invalid_proxies(problems, proxy):
     """A proxy is the http:// or https:// URL of a host; the message does not show it."""
     assert problems(f"proxy_url: '{proxy}'") == [
         "accounts[0].proxy_url: must be http:// or https:// with a host, such as http://proxy.example:3128"
     ]
 
 
-def test_a_certificate_comes_with_its_key(problems):
-    """Of cert_file and key_file the missing one is told; one may stand in the account and one in the defaults."""
-    assert problems("tls: {cert_file: c}") == ["accounts[0].tls.key_file: is required, as cert_file is given"]
-    assert problems("tls: {key_file: k}") == ["accounts[0].tls.cert_file: is required, as key_file is given"]
+def test_a_certificate_needs_its_key(problems):
+    """Either of cert_file and key_file requires the other, which may come from the defaults."""
+    assert problems("tls: {cert_file: c}") == ["accounts[0].tls.key_file: is required when cert_file is set"]
+    assert problems("tls: {key_file: k}") == ["accounts[0].tls.cert_file: is required when key_file is set"]
     text = "defaults: {tls: {cert_file: c}}\naccounts: [{provider: oss, account: a, regions: [r], tls: {key_file: k}}]"
     [target] = parse(text.encode(), file="f", environment={}).targets
     assert (target.connection.cert_file, target.connection.key_file) == ("c", "k")
 
 
-def test_watched_jobs_are_described_anyway(problems):
-    """The keys describe and ids are two ways to use DescribeJob; both at once is a misunderstanding that is told."""
+def test_describe_has_no_effect_with_ids(problems):
+    """The jobs in `ids` are described in any case, so setting `describe` as well is a problem."""
     [problem] = problems("jobs: {describe: true, ids: [job-1]}")
-    assert problem.startswith("accounts[0].jobs.describe: is needless beside ids")
+    assert problem.startswith("accounts[0].jobs.describe: has no effect when ids is set")

@@ -42,15 +42,15 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-def answer(text):
-    """Take any input: it must lead to a configuration, or to problems that are sentences."""
-    told = None
+def check(text):
+    """Parse any input: the result is a configuration, or problems of one printable line each."""
+    message = None
     try:
         assert isinstance(parse(text, file="f", environment={"A": "b"}, expand=True), Config)
     except ConfigError as error:
-        told = str(error)
-    if told is not None:
-        for line in told.split("\n"):
+        message = str(error)
+    if message is not None:
+        for line in message.split("\n"):
             assert line.startswith("f: ")
             assert line.isprintable()
             assert len(line) < 500
@@ -61,12 +61,12 @@ def answer(text):
     VALUES | st.fixed_dictionaries({"accounts": st.lists(VALUES | ACCOUNTS, max_size=2), "defaults": VALUES | ACCOUNTS})
 )
 def test_any_structure(value):
-    """Whatever YAML can say is a configuration or a list of problems, each one printable line."""
-    answer(yaml.safe_dump(value, allow_unicode=True).encode(errors="replace"))
+    """Any structure that YAML can express is a configuration or a list of problems."""
+    check(yaml.safe_dump(value, allow_unicode=True).encode(errors="replace"))
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=40) | st.lists(FRAGMENTS, max_size=20).map(b"".join))
 def test_any_bytes(text):
-    """Whatever bytes stand in the file, the answer is a configuration or a list of problems."""
-    answer(text)
+    """Any bytes are a configuration or a list of problems."""
+    check(text)

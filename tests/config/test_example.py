@@ -4,21 +4,22 @@ import re
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from exporter.config import load, parse
-from exporter.config.accounts import read
-from exporter.core.section import Section
+from exporter.core.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 FULL = re.sub(r"(?m)^( *)#(?=\S)", r"\1", EXAMPLE.read_text())
-"""The example with every key that it shows, its default as the value."""
+"""The example with every commented key enabled, at its default."""
 SMALLEST = "accounts: [{provider: oss, account: prod, regions: [cn-hangzhou, ap-southeast-1]}]"
 
 
 def paths(value, at=""):
-    """The path of every key in a value, without the indices of lists."""
+    """Returns the path of every key in a value, without the indices of lists."""
     if isinstance(value, list):
         return {path for item in value for path in paths(item, at)}
     if not isinstance(value, dict):
@@ -26,8 +27,18 @@ def paths(value, at=""):
     return {path for key, inner in value.items() for path in (f"{at}{key}", *paths(inner, f"{at}{key}."))}
 
 
+def known_keys(section="", **settings):
+    """The known keys of an account, or of a section of it, as the message about an unknown one lists them."""
+    account: dict[str, Any] = {"provider": "oss", "account": "prod", "regions": ["cn-hangzhou"]}
+    (account.setdefault(section, settings) if section else account)["zzz"] = 1
+    with pytest.raises(ConfigError) as caught:
+        parse(yaml.safe_dump({"accounts": [account]}).encode(), file="config.yaml", environment={})
+    (listed,) = (problem.message for problem in caught.value.problems if problem.path.endswith("zzz"))
+    return set(listed.partition("; known: ")[2].split(", "))
+
+
 def settings(text):
-    """All that a configuration says, in a form that can be compared."""
+    """Returns all settings of a configuration, in a form that can be compared."""
     return [
         {
             **{field.name: getattr(target, field.name) for field in fields(target)},
@@ -38,7 +49,7 @@ def settings(text):
 
 
 def test_the_example_can_be_used():
-    """The example is a valid configuration as it stands."""
+    """The example is a valid configuration."""
     assert [target.name for target in load(EXAMPLE, environment={}).targets] == [
         "oss/prod/cn-hangzhou",
         "oss/prod/ap-southeast-1",
@@ -46,24 +57,25 @@ def test_the_example_can_be_used():
 
 
 def test_the_example_states_the_defaults():
-    """With every key that the example shows, at the value shown, nothing differs from a file with none of them."""
+    """With every key of the example enabled, the settings are the same as with none."""
     assert settings(FULL) == settings(SMALLEST)
 
 
 def test_the_example_is_complete():
-    """The example shows every key that an account may have, and no other; those of static credentials in a comment."""
-    root = Section(yaml.safe_load(SMALLEST), "", [])
-    read(root, {})
-    asked = {path.removeprefix("accounts[0].") for path in root.asked if path.startswith("accounts[0].")}
-    static = {path for path in asked if re.fullmatch(r"credentials\.(access_key|security_token).*", path)}
-    assert len(static) == 6
-    assert paths(yaml.safe_load(FULL)["accounts"]) == asked - static
-    for path in static:
-        assert re.search(rf"^ *# .*\b{path.partition('.')[2]}\b", EXAMPLE.read_text(), re.MULTILINE)
+    """The example shows every key that an account can have and no other; those of static credentials in a comment."""
+    static = known_keys("credentials", source="static")
+    assert len(static) == 7
+    assert paths(yaml.safe_load(FULL)["accounts"]) == known_keys() | {
+        *(f"jobs.{key}" for key in known_keys("jobs")),
+        *(f"tls.{key}" for key in known_keys("tls")),
+        "credentials.source",
+    }
+    for key in static:
+        assert re.search(rf"^ *# .*\b{key}\b", EXAMPLE.read_text(), re.MULTILINE)
 
 
 def test_every_key_is_explained():
-    """A comment stands above every key of the example, or above the one that it belongs to."""
+    """Every key of the example has a comment above it, or follows a key that has one."""
     lines = EXAMPLE.read_text().splitlines()
     bare = [
         line

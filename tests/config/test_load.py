@@ -11,7 +11,7 @@ GOOD = b"accounts: [{provider: oss, account: a, regions: [r], tls: {ca_file: ca.
 
 
 def wrong(path, **options):
-    """The message about a file that cannot be used, after the file's name."""
+    """Returns the message of the error that the file raises, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         load(path, environment={}, **options)
     assert caught.value.file == str(path)
@@ -19,16 +19,16 @@ def wrong(path, **options):
 
 
 def test_a_file(tmp_path):
-    """A file is read from its path, and names in it start at its directory."""
+    """A file is read from its path, and names of files in it are relative to its directory."""
     path = tmp_path / "config.yaml"
     path.write_bytes(GOOD)
-    found = load(path, environment={})
-    assert isinstance(found, Config)
-    assert found.targets[0].connection.ca_file == str(tmp_path / "ca.pem")
+    config = load(path, environment={})
+    assert isinstance(config, Config)
+    assert config.targets[0].connection.ca_file == str(tmp_path / "ca.pem")
 
 
 def test_variables(tmp_path):
-    """Variables are expanded in a file where that is asked for."""
+    """Variables in a file are expanded only with `expand`."""
     path = tmp_path / "config.yaml"
     path.write_bytes(GOOD.replace(b"account: a", b"account: '${A}'"))
     assert load(path, environment={"A": "one"}).targets[0].account == "${A}"
@@ -36,16 +36,16 @@ def test_variables(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    """A missing file, a folder, a file where a folder should be and a name that cannot be are each one problem."""
+    """A missing file, a folder, a path below a file and an impossible name are one problem each."""
     (tmp_path / "file").touch()
     assert wrong(tmp_path / "none") == "cannot be read: No such file or directory"
     assert wrong(tmp_path) == "cannot be read: Is a directory"
     assert wrong(tmp_path / "file" / "x") == "cannot be read: Not a directory"
-    assert wrong(Path("a\x00b")) == "cannot be read: this is no name of a file"
+    assert wrong(Path("a\x00b")) == "cannot be read: this is not the name of a file"
 
 
 def test_the_largest_file(tmp_path):
-    """A file of the largest size is read, one byte more is too long; the bound can be set."""
+    """A file of the largest size is read, one byte more is too long; the limit can be changed."""
     path = tmp_path / "config.yaml"
     path.write_bytes(GOOD.ljust(LARGEST_FILE))
     assert len(load(path, environment={}).targets) == 1
@@ -55,20 +55,20 @@ def test_the_largest_file(tmp_path):
 
 
 def test_a_plain_yaml_file(tmp_path):
-    """Another file of YAML is read as strictly as a configuration, and its dollars stay."""
+    """Another YAML file is read as strictly as a configuration, without expanding variables."""
     path = tmp_path / "scenario.yaml"
     path.write_text("a: {b: [1, '${C}']}")
     assert read_yaml(path) == {"a": {"b": [1, "${C}"]}}
     path.write_text("a: 1\na: 2")
     with pytest.raises(ConfigError) as caught:
         read_yaml(path)
-    assert str(caught.value) == f"{path}: a: stands twice, in line 1 and in line 2"
+    assert str(caught.value) == f"{path}: a: duplicate key (lines 1 and 2)"
     with pytest.raises(ConfigError, match="is longer than 3 bytes"):
         read_yaml(path, largest_file=3)
 
 
 def test_every_problem_names_the_file(tmp_path):
-    """Each line of the message begins with the file's name, then the place."""
+    """Each line of the message begins with the file's name and the path of the key."""
     path = tmp_path / "config.yaml"
     path.write_bytes(b"accounts: [1]\ndefaults: 2\n")
     with pytest.raises(ConfigError) as caught:
@@ -80,11 +80,11 @@ def test_every_problem_names_the_file(tmp_path):
 
 
 def test_all_problems_of_a_bad_file(pytestconfig):
-    """All that is wrong with a bad file is told at once: the list in the golden file, which people read."""
+    """All problems of a bad file are reported at once; the golden file contains them for people to read."""
     golden = Path(__file__).with_name("bad.golden.txt")
     with pytest.raises(ConfigError) as caught:
         load(Path(__file__).with_name("bad.yaml"), environment={})
-    told = "".join(f"{problem}\n" for problem in caught.value.problems)
+    messages = "".join(f"{problem}\n" for problem in caught.value.problems)
     if pytestconfig.getoption("--golden"):
-        golden.write_text(told)
-    assert told == golden.read_text()
+        golden.write_text(messages)
+    assert messages == golden.read_text()

@@ -26,8 +26,8 @@ accounts:
 """
 
 
-def everything_told(text, caplog, **options):
-    """What a person could see of a wrong configuration: the message, its parts, the traceback and the log."""
+def everything_shown(text, caplog, **options):
+    """Returns all that a person can see of a wrong configuration: the message, its parts, the traceback and the log."""
     with pytest.raises(ConfigError) as caught:
         parse(text.encode(), file="config.yaml", environment={}, **options)
     error = caught.value
@@ -36,7 +36,7 @@ def everything_told(text, caplog, **options):
 
 
 def test_a_valid_configuration_shows_no_secret():
-    """Printed in any way, a configuration, its targets and their sources hold no key and no password."""
+    """However they are printed, a configuration, its targets and their credentials show no key and no password."""
     config = parse(GOOD.encode(), file="config.yaml", environment={})
     [target] = config.targets
     shown = f"{config} {config!r} {target} {target!r} {target.credentials} {target.credentials!r} {target.connection!r}"
@@ -89,27 +89,29 @@ def test_a_valid_configuration_shows_no_secret():
     ],
 )
 def test_no_mistake_shows_a_secret(caplog, good, bad):
-    """Whatever is wrong with a secret, its key or the YAML around it, no message, traceback or log line holds it."""
+    """Whatever is wrong with a secret, its key or the YAML around it, no message, traceback or log line shows it."""
     assert good in GOOD
-    told = everything_told(GOOD.replace(good, bad), caplog, expand=True)
-    assert not [word for word in WORDS if word in told]
+    shown = everything_shown(GOOD.replace(good, bad), caplog, expand=True)
+    assert not [word for word in WORDS if word in shown]
 
 
 @pytest.mark.parametrize("number", ["8675309", "8675309.5", "0x845fed", "8675309.5e+3"])
 def test_a_number_as_a_secret_is_not_shown(caplog, number):
-    """A secret of digits alone, which YAML takes as a number, is told by its kind."""
-    told = everything_told(GOOD.replace("hunter2", number), caplog)
-    assert "access_key_secret: must be a string, not a" in told
-    assert "8675309" not in told
+    """A secret of digits alone, which YAML reads as a number, is reported by its type."""
+    shown = everything_shown(GOOD.replace("hunter2", number), caplog)
+    assert "access_key_secret: must be a string, not a" in shown
+    assert "8675309" not in shown
 
 
 @settings(deadline=None)
-@given(at=st.integers(0, len(GOOD)), what=st.sampled_from("\t\n !&*%@`'\"[]{}:,?|>#-\x00é\\$<"), cut=st.integers(0, 3))
-def test_no_slip_of_the_finger_shows_a_secret(at, what, cut):
-    """A character too many or some too few, anywhere in the file, shows no secret in the message."""
-    text = GOOD[:at] + what + GOOD[at + cut :]
+@given(
+    at=st.integers(0, len(GOOD)), inserted=st.sampled_from("\t\n !&*%@`'\"[]{}:,?|>#-\x00é\\$<"), cut=st.integers(0, 3)
+)
+def test_no_typing_error_shows_a_secret(at, inserted, cut):
+    """An inserted character or a few missing ones, anywhere in the file, never make the message show a secret."""
+    text = GOOD[:at] + inserted + GOOD[at + cut :]
     try:
         parse(text.encode(), file="config.yaml", environment={}, expand=True)
     except ConfigError as error:
-        told = "".join(traceback.format_exception(error))
-        assert not [word for word in WORDS[1:] if word in told]
+        shown = "".join(traceback.format_exception(error))
+        assert not [word for word in WORDS[1:] if word in shown]

@@ -22,20 +22,20 @@ from exporter.core import durations
     ],
 )
 def test_durations(text, seconds):
-    """A duration is one number with a unit, or several from the largest unit to the smallest."""
+    """A duration is a number with a unit, or several from the largest unit to the smallest."""
     assert durations.parse(text) == pytest.approx(seconds, abs=1e-9)
 
 
 @pytest.mark.parametrize(
     "text", ["", "10", "s", "10 s", " 10s", "10s\n", "-1s", "1w", "30m1h", "1s1s", "\u0661s", "1,5s", "1e3s"]
 )
-def test_what_is_no_duration(text):
-    """A number without a unit, another unit, a blank, a sign, another order or another script is no duration."""
+def test_invalid_durations(text):
+    """A missing or unknown unit, a blank, a sign, another order or other digits than ASCII are invalid."""
     assert durations.parse(text) is None
 
 
 @settings(deadline=None)
 @given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000))
-def test_a_duration_reads_as_it_was_spelled(seconds):
-    """What a message says about a bound can be written into the file."""
+def test_a_duration_survives_its_text(seconds):
+    """A duration as a message shows it can be written into the file."""
     assert durations.parse(durations.to_text(seconds)) == pytest.approx(seconds, abs=1e-6)

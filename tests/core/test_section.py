@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.section import Section, did_you_mean, joined, shown
+from exporter.core.section import Section, did_you_mean, join_path, shown
 
 
 def section(mapping, **options):
     return Section(mapping, "here", [], **options)
 
 
-def told(section):
+def messages(section):
     return [str(problem) for problem in section.problems]
 
 
@@ -21,7 +21,7 @@ def told(section):
         (
             lambda s: s.string("key"),
             "a\nb",
-            "must hold printable characters only: no line end, no tab, no invisible character",
+            "must contain printable characters only: no line break, no tab, no invisible character",
         ),
         (lambda s: s.string("key", required=True, hint="a word"), "", "must not be empty: a word"),
         (lambda s: s.string("key", pattern="[a-z]+", hint="a word"), "A", "must be a word"),
@@ -46,23 +46,26 @@ def told(section):
         (lambda s: list(s.sections("key", hint="a list")), [], "must not be empty: a list"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_place(read, value, message):
-    """Each read says in one sentence what it expects and what it found."""
+def test_a_wrong_value_is_a_problem_with_its_path(read, value, message):
+    """The message of each read contains what was expected and what was read."""
     wrong = section({"key": value})
     read(wrong)
-    assert told(wrong) == [f"here.key: {message}"]
+    assert messages(wrong) == [f"here.key: {message}"]
 
 
 def test_a_number_too_long_to_print():
-    """A number that Python does not turn into text is out of range like any other."""
+    """A number that is too long for Python to print is out of range like any other."""
     wrong = section({"a": 10**5000, "b": 10**5000})
     wrong.integer("a", 1, minimum=1, maximum=9)
     wrong.number("b", 1, minimum=1, maximum=9)
-    assert told(wrong) == ["here.a: must be from 1 to 9, not an integer", "here.b: must be from 1 to 9, not an integer"]
+    assert messages(wrong) == [
+        "here.a: must be from 1 to 9, not an integer",
+        "here.b: must be from 1 to 9, not an integer",
+    ]
 
 
-def test_a_wrong_value_reads_as_the_default():
-    """After a problem the reading goes on with the default."""
+def test_a_wrong_value_is_replaced_by_the_default():
+    """A read with a problem returns the default."""
     wrong = section({key: {} for key in "abcdefg"})
     assert wrong.string("a", "x") == "x"
     assert wrong.choice("b", ["x"], "x") == ""
@@ -74,35 +77,35 @@ def test_a_wrong_value_reads_as_the_default():
     assert len(wrong.problems) == 7
 
 
-def test_items_are_told_by_their_index():
-    """Each wrong item of a list has its own place, and the good ones are read."""
+def test_a_problem_with_an_item_has_its_index():
+    """The path of a problem with an item contains its index, and the valid items are returned."""
     wrong = section({"key": ["a", 1, "b", "a", "A"]})
     assert wrong.strings("key", pattern="[a-z]", hint="a letter") == ["a", "b"]
-    assert told(wrong) == [
+    assert messages(wrong) == [
         "here.key[1]: must be a string, not an integer (put it in quotes)",
-        "here.key[3]: 'a' stands twice",
+        "here.key[3]: 'a' is listed twice",
         "here.key[4]: must be a letter, not 'A'",
     ]
 
 
 def test_a_string_is_never_shown():
-    """No message about a plain string holds its value, as it may be a secret."""
+    """No message about a plain string contains its value, which may be a secret."""
     for value in ("hunter2", "hunter2\n", ["hunter2"], {"hunter2": "hunter2"}):
         wrong = section({"key": value})
         wrong.string("key", pattern="[A-Z]+")
         assert len(wrong.problems) == 1
-        assert "hunter2" not in told(wrong)[0]
+        assert "hunter2" not in messages(wrong)[0]
 
 
-def test_what_is_required():
-    """A missing key that is required is told, in words; one with a default is not."""
+def test_required_keys():
+    """A missing required key is a problem; a missing key with a default is not."""
     empty = section({})
     empty.string("a", required=True, hint="a word")
     empty.choice("b", ["x", "y"])
     empty.strings("c", required=True, hint="a word")
     list(empty.sections("d", hint="a list of words"))
     empty.choice("e", ["x", "y"], "x")
-    assert told(empty) == [
+    assert messages(empty) == [
         "here.a: is required: a word",
         "here.b: is required: one of x, y",
         "here.c: is required: a list, each a word",
@@ -111,7 +114,7 @@ def test_what_is_required():
 
 
 def test_nothing_is_required_of_a_partial_section():
-    """In a partial section a missing key is no problem; one that stands there is checked, also further down."""
+    """In a partial section and the sections below it, a missing key is no problem; a present one is checked."""
     partial = section({"a": 1, "under": {"b": 1}}, partial=True)
     partial.string("a", required=True)
     partial.string("missing", required=True)
@@ -121,70 +124,63 @@ def test_nothing_is_required_of_a_partial_section():
     assert [problem.path for problem in partial.problems] == ["here.a", "here.under.b"]
 
 
-def test_a_key_goes_before_its_default_and_sections_merge():
-    """What stands in the mapping is read from it, any other key from the defaults, also in the sections beneath."""
+def test_a_key_overrides_its_default_and_sections_merge():
+    """A key that the mapping lacks is read from the defaults, also in the sections below."""
     defaults = Section({"a": "low", "b": "low", "under": {"c": "low", "d": "low"}}, "defaults", [])
     own = section({"a": "high", "under": {"c": "high"}}).with_defaults(defaults)
     under = own.section("under")
     assert [own.string("a"), own.string("b"), under.string("c"), under.string("d")] == ["high", "low", "high", "low"]
     assert [own.path("a"), own.path("b"), under.path("d")] == ["here.a", "defaults.b", "defaults.under.d"]
-    assert defaults.asked == {"defaults.b", "defaults.under", "defaults.under.d"}
 
 
-def test_a_problem_is_told_where_the_value_stands():
-    """A wrong value that came from the defaults has its place there, an item of a list too."""
+def test_a_bad_default_has_its_own_path():
+    """A problem with a value from the defaults has the path of the default, also for an item of a list."""
     own = section({}).with_defaults(Section({"a": 1, "list": [1]}, "defaults", []))
     own.string("a")
     own.strings("list")
     assert [problem.path for problem in own.problems] == ["defaults.a", "defaults.list[0]"]
 
 
-def test_a_section_read_apart_leaves_the_other_alone():
-    """A section can be read a second time without a trace in the first."""
-    first = section({"a": 1, "b": 2})
-    first.string("a")
-    second = first.apart()
-    second.string("b")
-    second.reject_unknown()
-    assert [problem.path for problem in first.problems] == ["here.a"]
-    assert [problem.path for problem in second.problems] == ["here.b"]
-    assert first.asked == {"here.a"}
-    first.reject_unknown()
-    assert [problem.path for problem in first.problems] == ["here.a", "here.b"]
-
-
-def test_keys_that_nobody_reads_are_told():
-    """An unknown key is told with the nearest known one, or with all where none is near."""
+def test_unknown_keys():
+    """An unknown key is reported with the most similar known key, or with all if none is similar."""
     rest = section({"timeout": "1s", "time_out": 1, "Retries": 1, "zzz": 1})
     rest.duration("timeout", 1)
     rest.integer("retries", 1, minimum=0, maximum=9)
     rest.reject_unknown()
-    assert told(rest) == [
+    assert messages(rest) == [
         "here.time_out: is not a known key; did you mean timeout?",
         "here.Retries: is not a known key; did you mean retries?",
         "here.zzz: is not a known key; known: retries, timeout",
     ]
 
 
-def test_a_discreet_section_does_not_show_a_lost_value():
-    """A key without a value that resembles no key is not shown where it may be a secret."""
+def test_keys_that_others_know():
+    """Keys that another reader knows are not unknown, and are listed in the message about one that is."""
+    rest = section({"a": 1, "b": 1, "zzz": 1})
+    rest.integer("a", 1, minimum=1, maximum=9)
+    rest.reject_unknown(["b"])
+    assert messages(rest) == ["here.zzz: is not a known key; known: a, b"]
+
+
+def test_a_discreet_section_does_not_show_a_misplaced_value():
+    """A discreet section does not show a key without a value that resembles no known key."""
     rest = section({"hunter2": None, "tokn": None, "other": 1})
     rest.string("token")
     rest.reject_unknown(discreet=True)
-    assert told(rest) == [
-        "here: holds a key that is not known; known: token",
+    assert messages(rest) == [
+        "here: contains an unknown key; known: token",
         "here.tokn: is not a known key; did you mean token?",
         "here.other: is not a known key; known: token",
     ]
 
 
-def test_a_refused_key():
-    """A key that has no place there is told with the reason, and not a second time as unknown."""
+def test_a_forbidden_key():
+    """A forbidden key is reported with the reason, and not a second time as unknown."""
     rest = section({"a": 1})
     rest.forbid("a", "belongs elsewhere")
     rest.forbid("b", "belongs elsewhere")
     rest.reject_unknown()
-    assert told(rest) == ["here.a: belongs elsewhere"]
+    assert messages(rest) == ["here.a: belongs elsewhere"]
 
 
 @pytest.mark.parametrize(
@@ -201,12 +197,12 @@ def test_a_refused_key():
     ],
 )
 def test_the_path_of_a_strange_key(key, path):
-    """A path holds no value that was glued to its key, nothing that a terminal would obey, and no endless word."""
-    assert joined("here", key) == path
+    """A path contains no value glued to its key, no control characters, and no endless word."""
+    assert join_path("here", key) == path
 
 
-def test_files_are_named_from_where_the_configuration_stands():
-    """A relative name is taken from the directory of the file, an absolute one and an empty one stay."""
+def test_names_of_files_are_relative_to_the_configuration():
+    """A relative name is joined to the directory of the configuration; an absolute or empty one is kept."""
     files = section({"a": "keys/a", "b": "/b", "c": "", "under": {"d": "d"}}, directory="conf")
     assert [files.file(key) for key in "abcx"] == ["conf/keys/a", "/b", "", ""]
     assert files.section("under").file("d") == "conf/d"
@@ -214,14 +210,14 @@ def test_files_are_named_from_where_the_configuration_stands():
 
 
 def test_a_shown_value_is_short():
-    """A value in a message is cut at 60 characters, on one line; lists and mappings are told by their kind."""
+    """A value in a message is cut to 60 characters on one line; of lists and mappings only the type is shown."""
     assert shown("x" * 1000) == "'" + "x" * 58 + "…"
     assert shown("a\nb") == r"'a\nb'"
     assert (shown([1]), shown({}), shown(None), shown(value=False)) == ("a list", "a mapping", "nothing", "false")
 
 
-def test_no_near_word_is_made_up():
-    """Where no word is near, all known ones are listed; where there is none, nothing is said."""
+def test_words_without_a_similar_one():
+    """If no word is similar, all known ones are listed; if none is known, nothing is added."""
     assert did_you_mean("x", ["b", "a"]) == "; known: a, b"
     assert did_you_mean("x", []) == ""
     assert did_you_mean("a" * 100_000, ["a"]) == "; known: a"

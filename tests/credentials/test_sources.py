@@ -72,7 +72,7 @@ def test_a_secret_in_place_of_a_key(read):
     """An unknown key without a value may be a secret, and is not shown."""
     problems = read({"source": "static", "id": "i", "secret": "s", "hunter2": None})[1]
     assert len(problems) == 1
-    assert problems[0].startswith("credentials: holds a key that is not known")
+    assert problems[0].startswith("credentials: contains an unknown key")
     assert "hunter2" not in problems[0]
 
 
