@@ -1,4 +1,4 @@
-"""Log lines on stderr: logfmt for people and Loki, JSON for machines."""
+"""Log lines on stderr, as logfmt or JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FORMATS: Final = ("logfmt", "json")
 _KEYS: Final = ("ts", "level", "logger", "msg")
 
 _QUIET: Final = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "asyncio")
-"""Libraries whose lines below a warning are no news; those of httpcore would show the signed headers."""
+"""Libraries that log warnings and errors only; below that, httpcore would log the signed headers."""
 
 
 def set_up(level: str, form: str) -> None:
-    """Send every log line from `level` (a key of LEVELS) on to stderr in the form `form` (one of FORMATS)."""
-    before: list[Processor] = [
+    """Write log lines of at least `level` (a key of LEVELS) to stderr in the format `form` (one of FORMATS)."""
+    processors: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -34,7 +34,7 @@ def set_up(level: str, form: str) -> None:
         else structlog.processors.LogfmtRenderer(key_order=_KEYS, drop_missing=True)
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=before,
+        foreign_pre_chain=processors,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,

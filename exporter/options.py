@@ -1,4 +1,4 @@
-"""The flags, in the Prometheus spelling; `--help` tells each with its default."""
+"""The flags, in the Prometheus spelling, and the typed options that they are parsed into; see `--help`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import argparse
 import math
 import platform
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from exporter import __version__, logs
 from exporter.web import app, server
+from exporter.web.app import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +21,75 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS: Final = ":10083"
 SIMULATOR_ADDRESS: Final = "127.0.0.1:10084"
 
+Address = tuple[str, int]
+"""Host and port."""
+
+_CONFIG_FILE: Final = "config.yaml"
+_SETTINGS: Final = Settings()
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]+")
 _DESCRIPTION: Final = "Prometheus exporter for the batch jobs of object storage."
 _EPILOG: Final = "A second command, 'batchops-exporter simulate', serves the simulated store alone; see its own --help."
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A configuration file, and whether to expand ${NAME} in it."""
+
+    path: Path
+    expand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """How the metrics are served."""
+
+    addresses: tuple[Address, ...]
+    settings: Settings
+    exporter_metrics: bool
+    """Whether the exporter's own metrics are included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Serve the metrics of the targets in a configuration file."""
+
+    file: ConfigFile
+    web: Web
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Serve the metrics of simulated stores."""
+
+    web: Web
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConfig:
+    """Validate a configuration file."""
+
+    file: ConfigFile
+
+
+@dataclass(frozen=True, slots=True)
+class Simulate:
+    """Serve the simulated stores of a scenario; None: the demo's."""
+
+    scenario: Path | None
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    command: Serve | Demo | CheckConfig | Simulate
+    log_level: str
+    log_format: str
+
+
 class _Parser(argparse.ArgumentParser):
-    """Flags are whole words: an abbreviation that works today could be another flag tomorrow."""
+    """Accepts no abbreviated flags: one that is unique today could become ambiguous with a new flag."""
 
     def __init__(self, prog: str, description: str, epilog: str = "") -> None:
         super().__init__(
@@ -39,93 +104,115 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options in `arguments`; `command` is serve, demo, check_config or simulate.
+def parse(arguments: Sequence[str]) -> Options:
+    """Returns the options in `arguments`.
 
-    Ends the process where they ask for help or the version (exit code 0) and where they are wrong (2).
+    Raises SystemExit: with code 0 after showing the help or the version, with code 2 if the usage is wrong.
     """
-    if arguments and arguments[0] == "simulate":
-        options = simulate_parser().parse_args(arguments[1:])
-        options.addresses = options.addresses or [server.parse_address(SIMULATOR_ADDRESS)]
-        return options
-    parser = serve_parser()
-    options = parser.parse_args(arguments)
-    if options.demo and (options.config_check or options.config_file is not None):
-        parser.error("--demo needs no file; leave out --config.file and --config.check")
-    options.command = "demo" if options.demo else "check_config" if options.config_check else "serve"
-    options.external_url = options.external_url or ""
-    options.config_file = options.config_file or "config.yaml"
-    options.addresses = options.addresses or [server.parse_address(DEFAULT_ADDRESS)]
-    return options
+    simulate = bool(arguments) and arguments[0] == "simulate"
+    parser = simulate_parser() if simulate else serve_parser()
+    flags = parser.parse_args(arguments[1:] if simulate else arguments)
+    return Options(
+        _simulate(flags) if simulate else _serve(parser, flags), log_level=flags.log_level, log_format=flags.log_format
+    )
+
+
+def _simulate(flags: argparse.Namespace) -> Simulate:
+    return Simulate(scenario=flags.scenario, addresses=_addresses(flags, SIMULATOR_ADDRESS))
+
+
+def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve | Demo | CheckConfig:
+    if flags.demo and (flags.config_check or flags.config_file is not None):
+        parser.error("--demo cannot be combined with --config.file or --config.check")
+    file = ConfigFile(flags.config_file or Path(_CONFIG_FILE), expand=flags.expand)
+    if flags.config_check:
+        return CheckConfig(file)
+    settings = Settings(
+        telemetry_path=flags.telemetry_path,
+        max_requests=flags.max_requests,
+        timeout_offset=flags.timeout_offset,
+        external_url=flags.external_url or _SETTINGS.external_url,
+    )
+    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings, exporter_metrics=not flags.disable_exporter_metrics)
+    return Demo(web) if flags.demo else Serve(file, web)
+
+
+def _addresses(flags: argparse.Namespace, default: str) -> tuple[Address, ...]:
+    return tuple(flags.addresses or [server.parse_address(default)])
 
 
 def serve_parser() -> argparse.ArgumentParser:
-    """The flags of the exporter itself."""
+    """Returns the parser of the exporter's own flags."""
     parser = _Parser("batchops-exporter", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
-    add("--config.file", dest="config_file", metavar="FILE", help="Configuration file (default: config.yaml).")
+    add(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        type=Path,
+        help=f"Configuration file (default: {_CONFIG_FILE}).",
+    )
     add(
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="Validate the configuration file and end: 0, or 1 with every problem and its path.",
+        help="Validate the configuration file and exit: 0, or 1 with every problem and its path.",
     )
     add(
         "--config.expand-environment-variables",
         dest="expand",
         action="store_true",
-        help="Replace ${NAME} in the file's values by the environment variable; $$ is a dollar sign.",
+        help="Replace ${NAME} in the file's values by that environment variable, and $$ by a dollar sign.",
     )
-    add("--demo", action="store_true", help="Serve a simulated store: no cloud account and no file are needed.")
+    add("--demo", action="store_true", help="Serve simulated stores, without a cloud account or a file.")
     _add_listen_address(parser, DEFAULT_ADDRESS)
     add(
         "--web.telemetry-path",
         dest="telemetry_path",
         metavar="PATH",
-        default="/metrics",
+        default=_SETTINGS.telemetry_path,
         type=_path,
-        help="Path of the metrics (default: /metrics).",
+        help="Path under which to expose metrics (default: %(default)s).",
     )
     add(
         "--web.external-url",
         dest="external_url",
         metavar="URL",
         type=_url,
-        help="URL at which the exporter is reached: for the landing page's links and /sd (default: the host asked).",
+        help="URL under which the exporter is reachable, for links and /sd (default: the host of the request).",
     )
     add(
         "--web.max-requests",
         dest="max_requests",
         metavar="NUMBER",
-        default=40,
+        default=_SETTINGS.max_requests,
         type=_count,
-        help="Scrapes answered at once; one more gets a 503. 0: no limit (default: 40).",
+        help="Maximum number of concurrent scrapes; more are answered with 503. 0: no limit (default: %(default)s).",
     )
     add(
         "--web.disable-exporter-metrics",
         dest="disable_exporter_metrics",
         action="store_true",
-        help="Leave out the metrics of the exporter itself (batchops_exporter_*, process_*, python_*).",
+        help="Exclude metrics about the exporter itself (batchops_exporter_*, process_*, python_*).",
     )
     add(
         "--timeout-offset",
         dest="timeout_offset",
         metavar="SECONDS",
-        default=0.5,
+        default=_SETTINGS.timeout_offset,
         type=_seconds,
-        help="Taken off the scrape timeout that Prometheus tells, for rendering and the way back (default: 0.5).",
+        help="Seconds subtracted from the scrape timeout for rendering and sending (default: %(default)s).",
     )
     _add_log_flags(parser)
-    add("--version", action="version", version=version(), help="Show the version and end.")
+    add("--version", action="version", version=version(), help="Show the version and exit.")
     return parser
 
 
 def simulate_parser() -> argparse.ArgumentParser:
-    """The flags of the simulated store."""
+    """Returns the parser of the flags of `simulate`."""
     parser = _Parser("batchops-exporter simulate", "Serve a simulated object store, for drills and tests.")
-    parser.set_defaults(command="simulate")
     parser.add_argument(
-        "--scenario", metavar="FILE", help="YAML file with stores, jobs and faults (default: the demo's)."
+        "--scenario", metavar="FILE", type=Path, help="YAML file with stores, jobs and faults (default: the demo's)."
     )
     _add_listen_address(parser, SIMULATOR_ADDRESS)
     _add_log_flags(parser)
@@ -133,7 +220,7 @@ def simulate_parser() -> argparse.ArgumentParser:
 
 
 def version() -> str:
-    """What `--version` shows."""
+    """Returns the line that `--version` shows."""
     return f"batchops-exporter {__version__} (Python {platform.python_version()})"
 
 
@@ -144,7 +231,7 @@ def _add_listen_address(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="ADDRESS",
         action="append",
         type=_address,
-        help=f"Address to listen on, as host:port or :port; may be given more than once (default: {default}).",
+        help=f"Address on which to listen, as host:port or :port; repeatable (default: {default}).",
     )
 
 
@@ -154,18 +241,18 @@ def _add_log_flags(parser: argparse.ArgumentParser) -> None:
         dest="log_level",
         choices=tuple(logs.LEVELS),
         default="info",
-        help="Least level of the log lines on stderr (default: info).",
+        help="Lowest level of the log lines on stderr (default: %(default)s).",
     )
     parser.add_argument(
         "--log.format",
         dest="log_format",
         choices=logs.FORMATS,
         default="logfmt",
-        help="Form of the log lines (default: logfmt).",
+        help="Format of the log lines (default: %(default)s).",
     )
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str) -> Address:
     try:
         return server.parse_address(text)
     except server.AddressError as error:
@@ -189,8 +276,8 @@ def _url(text: str) -> str:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 6):  # noqa: PLR2004 - a million scrapes at once
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of scrapes, 0 or more")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):  # noqa: PLR2004 - digits: up to a million scrapes
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
     return int(text)
 
 

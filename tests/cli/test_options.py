@@ -2,46 +2,50 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exporter import __version__, options
+from exporter.options import CheckConfig, ConfigFile, Demo, Options, Serve, Simulate, Web
+from exporter.web.app import Settings
 
-DEFAULTS: dict[str, object] = {
-    "command": "serve",
-    "config_file": "config.yaml",
-    "expand": False,
-    "addresses": [("", 10083)],
-    "telemetry_path": "/metrics",
-    "external_url": "",
-    "max_requests": 40,
-    "disable_exporter_metrics": False,
-    "timeout_offset": 0.5,
-    "log_level": "info",
-    "log_format": "logfmt",
-}
-"""Without any flag."""
+FILE = ConfigFile(Path("config.yaml"), expand=False)
+SETTINGS = Settings(telemetry_path="/metrics", max_requests=40, timeout_offset=0.5, external_url="")
+WEB = Web((("", 10083),), SETTINGS, exporter_metrics=True)
+A_FILE = ConfigFile(Path("a.yaml"), expand=False)
 
-GIVEN: dict[str, dict[str, object]] = {
-    "--config.file=a.yaml": {"config_file": "a.yaml"},
-    "--config.file a.yaml": {"config_file": "a.yaml"},
-    "--config.check": {"command": "check_config"},
-    "--config.check --config.file=a.yaml": {"command": "check_config", "config_file": "a.yaml"},
-    "--config.expand-environment-variables": {"expand": True},
-    "--demo": {"command": "demo"},
-    "--web.listen-address=:9": {"addresses": [("", 9)]},
-    "--web.listen-address=a.example:1 --web.listen-address=[::1]:2": {"addresses": [("a.example", 1), ("::1", 2)]},
-    "--web.telemetry-path=/a/b-c_d.e~": {"telemetry_path": "/a/b-c_d.e~"},
-    "--web.external-url=https://example.com/a/": {"external_url": "https://example.com/a"},
-    "--web.max-requests=0": {"max_requests": 0},
-    "--web.disable-exporter-metrics": {"disable_exporter_metrics": True},
-    "--timeout-offset=0": {"timeout_offset": 0.0},
-    "--timeout-offset 1.25": {"timeout_offset": 1.25},
-    "--log.level=warn": {"log_level": "warn"},
-    "--log.format=json": {"log_format": "json"},
+
+def with_settings(**changes):
+    """Returns the command `Serve` with other settings."""
+    return Serve(FILE, replace(WEB, settings=replace(SETTINGS, **changes)))
+
+
+COMMANDS = {
+    "": Serve(FILE, WEB),
+    "--config.file=a.yaml": Serve(A_FILE, WEB),
+    "--config.file a.yaml": Serve(A_FILE, WEB),
+    "--config.check": CheckConfig(FILE),
+    "--config.check --config.file=a.yaml": CheckConfig(A_FILE),
+    "--config.expand-environment-variables": Serve(replace(FILE, expand=True), WEB),
+    "--config.check --config.expand-environment-variables": CheckConfig(replace(FILE, expand=True)),
+    "--demo": Demo(WEB),
+    "--web.listen-address=:9": Serve(FILE, replace(WEB, addresses=(("", 9),))),
+    "--web.listen-address=a.example:1 --web.listen-address=[::1]:2": Serve(
+        FILE, replace(WEB, addresses=(("a.example", 1), ("::1", 2)))
+    ),
+    "--web.telemetry-path=/a/b-c_d.e~": with_settings(telemetry_path="/a/b-c_d.e~"),
+    "--web.external-url=https://example.com/a/": with_settings(external_url="https://example.com/a"),
+    "--web.max-requests=0": with_settings(max_requests=0),
+    "--web.disable-exporter-metrics": Serve(FILE, replace(WEB, exporter_metrics=False)),
+    "--demo --web.disable-exporter-metrics": Demo(replace(WEB, exporter_metrics=False)),
+    "--timeout-offset=0": with_settings(timeout_offset=0.0),
+    "--timeout-offset 1.25": with_settings(timeout_offset=1.25),
+    "simulate": Simulate(None, (("127.0.0.1", 10084),)),
+    "simulate --scenario=a.yaml --web.listen-address=:1": Simulate(Path("a.yaml"), (("", 1),)),
 }
-"""Flags → what differs from the defaults."""
+"""Flags, and the command that they are parsed into."""
 
 WRONG = [
     "--nothing",
@@ -84,25 +88,22 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("given", ["", *GIVEN])
-def test_flags_say_what_they_say(given):
-    """Each flag, in both spellings, sets its option, and nothing else differs from the documented defaults."""
-    parsed = vars(options.parse(given.split()))
-    expected = DEFAULTS | GIVEN.get(given, {})
-    assert {name: parsed[name] for name in expected} == expected
+@pytest.mark.parametrize("given", COMMANDS)
+def test_each_flag_sets_its_option(given):
+    """Each flag, in both spellings, sets its option; all others have their documented default."""
+    assert options.parse(given.split()) == Options(COMMANDS[given], log_level="info", log_format="logfmt")
 
 
-def test_simulate_is_a_command_of_its_own():
-    """`simulate` takes a scenario, listens on loopback only, and has its own defaults."""
-    parsed = options.parse(["simulate"])
-    assert (parsed.command, parsed.scenario, parsed.addresses) == ("simulate", None, [("127.0.0.1", 10084)])
-    parsed = options.parse(["simulate", "--scenario=a.yaml", "--web.listen-address=:1", "--log.level=debug"])
-    assert (parsed.scenario, parsed.addresses, parsed.log_level) == ("a.yaml", [("", 1)], "debug")
+@pytest.mark.parametrize("command", ["", "--demo", "--config.check", "simulate"])
+def test_the_flags_of_the_log(command):
+    """Every command has the flags of the log."""
+    parsed = options.parse([*command.split(), "--log.level=warn", "--log.format=json"])
+    assert (parsed.log_level, parsed.log_format) == ("warn", "json")
 
 
 @pytest.mark.parametrize("given", WRONG)
 def test_a_usage_error_is_one_line(given, capsys):
-    """A wrong flag ends with exit code 2 and one line, on stderr, that says where help is."""
+    """A wrong flag exits 2 with one line on stderr that refers to the help."""
     with pytest.raises(SystemExit) as caught:
         options.parse(given.split(" "))
     assert caught.value.code == 2
@@ -114,23 +115,23 @@ def test_a_usage_error_is_one_line(given, capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["simulate", "--help"]])
 def test_help_lists_every_flag_with_its_default(arguments, capsys):
-    """Help goes to stdout with exit code 0, and tells each flag that takes a value with its default."""
+    """The help goes to stdout and exits 0; it lists each flag, with the default of those that have a value."""
     with pytest.raises(SystemExit) as caught:
         options.parse(arguments)
     assert caught.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
     parser = options.simulate_parser() if "simulate" in arguments else options.serve_parser()
-    told = " ".join(out.split())
+    shown = " ".join(out.split())
     for action in parser._actions:
-        assert all(option in told for option in action.option_strings)
-        text = " ".join((action.help or "").split()) % {"prog": parser.prog}
-        assert text in told
+        assert all(option in shown for option in action.option_strings)
+        text = " ".join((action.help or "").split()) % {"prog": parser.prog, **vars(action)}
+        assert text in shown
         assert action.nargs == 0 or "(default: " in text
 
 
-def test_version_is_the_packages(capsys):
-    """`--version` tells the version of the package and of Python, on stdout."""
+def test_the_version(capsys):
+    """`--version` shows the version of the package and of Python, on stdout."""
     with pytest.raises(SystemExit) as caught:
         options.parse(["--version"])
     assert caught.value.code == 0
@@ -140,6 +141,6 @@ def test_version_is_the_packages(capsys):
 
 
 def test_the_command_is_installed_under_its_name():
-    """The distribution installs the command that the messages name."""
+    """The distribution installs the command under the name in its messages."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {options.serve_parser().prog: "exporter.cli:main"}

@@ -121,14 +121,14 @@ def test_the_probes_ask_the_exporters_own_routes():
 def test_the_flags_are_the_exporters():
     """The arguments are ones that the exporter takes, and name the file where it is mounted."""
     started = container(one("Deployment", "base"))
-    parsed = options.parse(started["args"])
+    command = options.parse(started["args"]).command
     (generator,) = read("base/kustomization.yaml")["configMapGenerator"]
     pod = one("Deployment", "base")["spec"]["template"]["spec"]
     places = {mount["name"]: mount for mount in started["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert parsed.command == "serve"
+    assert isinstance(command, options.Serve)
     assert volumes["config"]["configMap"]["name"] == generator["name"]
-    assert [parsed.config_file] == [f"{places['config']['mountPath']}/{file}" for file in generator["files"]]
+    assert [str(command.file.path)] == [f"{places['config']['mountPath']}/{file}" for file in generator["files"]]
     assert all(mount["readOnly"] for mount in places.values())
     assert places.keys() == volumes.keys()
 
