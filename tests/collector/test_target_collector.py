@@ -279,7 +279,7 @@ async def test_nothing_stale_is_served_unasked(store, target):
 
 
 async def test_a_bug_in_one_target_is_nobody_elses(store_url, caplog):
-    """Where reading an answer raises what it never should, that target fails with `internal` and the others are whole."""
+    """A bug that an answer triggers fails its own target with `internal`, and the others are whole."""
 
     class Broken(Oss):
         """A provider with a fault."""

@@ -79,7 +79,7 @@ def test_every_problem_names_the_file(tmp_path):
     ]
 
 
-def test_all_problems_of_a_bad_file(pytestconfig):
+def test_golden_problems_of_a_bad_file(pytestconfig):
     """All problems of a bad file are reported at once; the golden file contains them for people to read."""
     golden = Path(__file__).with_name("bad.golden.txt")
     with pytest.raises(ConfigError) as caught:
