@@ -152,7 +152,6 @@ def _export(targets: Sequence[Target], web: options.Web) -> None:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     log.info("starting", extra={"version": __version__, "targets": len(targets)})
-    _log_urls(sockets)
     asyncio.run(_answer(targets, web.settings, sockets))
 
 
@@ -170,6 +169,7 @@ async def _answer(targets: Sequence[Target], settings: Settings, sockets: Sequen
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
     async with Application(targets, settings, revision=revision) as exporter:
+        _log_urls(sockets)  # not earlier: from here on a scrape is answered at once
         await server.serve(exporter.asgi, sockets, before_end=exporter.collector.stop)
 
 
