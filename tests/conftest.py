@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and options of all tests."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from exporter.simulator import Store, World, create_app, make_jobs
+from exporter.simulator import create_app
+from tests.rig import fresh_store, renew
 from tests.serving import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from exporter.simulator import Store
 
-settings.register_profile("default", deadline=None)  # a busy machine is no fault; a hang meets pytest's own timeout
+
+settings.register_profile("default", deadline=None)  # a busy machine is slow; pytest's own timeout ends a hang
 settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--golden`, for `./dev golden`."""
-    parser.addoption("--golden", action="store_true", help="write the golden files anew")
+    """Adds `--golden`, for `./dev golden`."""
+    parser.addoption("--golden", action="store_true", help="write the golden files again")
 
 
 @pytest.fixture
@@ -29,14 +32,21 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def store() -> Store:
-    """A simulated store with 25 jobs that change only where the test edits them."""
-    return Store(World.fixed(make_jobs(25, now=1_750_000_000)))
-
-
-@pytest.fixture
-def store_url(store: Store) -> Iterator[str]:
-    """The base URL of `store`."""
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Store, str]]:
+    """A simulated store with 25 jobs that do not change, and its base URL, for all tests of a module."""
+    store = fresh_store()
     with serve(create_app(store)) as url:
-        yield url
+        yield store, url
+
+
+@pytest.fixture
+def store(served: tuple[Store, str]) -> Store:
+    """The store that is served, as if it had just been made."""
+    return renew(served[0])
+
+
+@pytest.fixture
+def store_url(served: tuple[Store, str], store: Store) -> str:  # noqa: ARG001 - the store must be as new
+    """The base URL of `store`."""
+    return served[1]

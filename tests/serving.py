@@ -1,4 +1,4 @@
-"""An ASGI application, served over real sockets for the time of a `with`."""
+"""An ASGI application served over real sockets for the time of a `with`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import uvicorn
+
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,15 +18,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-PATIENCE = 10.0
-"""Seconds that a server may take to start."""
-
 
 @contextlib.contextmanager
 def serve(app: ASGIApp, *, certfile: Path | None = None, keyfile: Path | None = None) -> Iterator[str]:
-    """The base URL under which `app` answers on loopback; https where a certificate is given.
+    """Yields the base URL of `app` on loopback; https if there is a certificate.
 
-    It runs in a thread with an event loop of its own. At the end requests under way are given a second.
+    It runs in a thread with an event loop of its own. At the end, requests in progress have one second left.
     """
     config = uvicorn.Config(
         app,
@@ -45,9 +43,7 @@ def serve(app: ASGIApp, *, certfile: Path | None = None, keyfile: Path | None = 
     thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),), name=f"serve:{port}")
     thread.start()
     try:
-        end = time.monotonic() + PATIENCE
-        while not server.started and thread.is_alive() and time.monotonic() < end:
-            time.sleep(0.002)
+        until(lambda: server.started or not thread.is_alive(), pause=0.002)
         if not server.started:
             raise RuntimeError("the server did not start")
         yield f"{'https' if certfile else 'http'}://127.0.0.1:{port}"

@@ -25,7 +25,9 @@ def test_an_application_is_served_over_tls(store, tmp_path):
     with serve(create_app(store), certfile=files[0], keyfile=files[1]) as url:
         assert url.startswith("https://127.0.0.1:")
         for fault in (None, Fault("cut")):
-            with closing(http.client.HTTPSConnection(url.removeprefix("https://"), context=context)) as connection:
+            with closing(
+                http.client.HTTPSConnection(url.removeprefix("https://"), timeout=5, context=context)
+            ) as connection:
                 if fault:
                     store.faults.add(fault)
                 connection.request("GET", "/?batchJob", headers=sign(store, "batchJob").headers)

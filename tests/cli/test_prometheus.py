@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-import time
+from functools import partial
 
 import httpx
 import pytest
@@ -12,15 +12,17 @@ import yaml
 from exporter.exposition.families import FAMILIES
 from exporter.providers import PROVIDERS
 from tests import needs
+from tests.cli.conftest import PATIENCE
 from tests.rawserver import free_port
+from tests.waiting import until
 
 DEMO_LACKS = {"batchops_credentials_expiration_timestamp_seconds"}
-"""Families without a sample there: its keys do not expire."""
+"""Families without a sample in the demo: its credentials do not expire."""
 
 
 @pytest.fixture
 def prometheus(tmp_path):
-    """Starts a Prometheus with the given scrape_configs; the result is a client of its API."""
+    """Starts a Prometheus with the given scrape_configs, and returns a client of its API."""
     program = needs.program("prometheus", package="prometheus")
     running: list[subprocess.Popen[bytes]] = []
 
@@ -48,7 +50,7 @@ def prometheus(tmp_path):
 
 
 def query(api, expression):
-    """The samples of an instant query; none while Prometheus is not up yet."""
+    """Returns the samples of an instant query; none while Prometheus is not ready."""
     try:
         answer = api.get("query", params={"query": expression})
     except httpx.TransportError:
@@ -56,19 +58,10 @@ def query(api, expression):
     return answer.json()["data"]["result"] if answer.status_code == 200 else []
 
 
-def until(api, expression):
-    """The samples of an instant query, as soon as there are any."""
-    end = time.monotonic() + 30
-    while not (found := query(api, expression)):
-        assert time.monotonic() < end, expression
-        time.sleep(0.1)
-    return found
-
-
 def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
-    """A Prometheus scrapes the demo at /metrics and, by service discovery, at /probe; each family can be queried.
+    """A real Prometheus scrapes the demo at /metrics and, by service discovery, at /probe; each family can be queried.
 
-    All the clouds are there, and a family has the same label names for each of them.
+    All providers are there, and a family has the same label names for each of them.
     """
     demo = start("--demo", "--web.listen-address=127.0.0.1:0")
     url = demo.wait_until_it_listens()
@@ -78,26 +71,31 @@ def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
     )
     stores = re.search(r"url=(http://\S+)", demo.lines[0])
     assert stores
-    httpx.post(f"{stores[1]}/-/faults?region=us-east-1", json={"kind": "error", "times": 6}).raise_for_status()
-    names = [entry["labels"]["__param_target"] for entry in httpx.get(f"{url}/sd").json()]
+    httpx.post(
+        f"{stores[1]}/-/faults?region=us-east-1", json={"kind": "error", "times": 6}, timeout=PATIENCE
+    ).raise_for_status()
+    names = [entry["labels"]["__param_target"] for entry in httpx.get(f"{url}/sd", timeout=PATIENCE).json()]
     assert {name.partition("/")[0] for name in names} == PROVIDERS.keys()
-    until(api, 'up{job="all"} == 1')
-    until(api, f'count(batchops_up{{job="all"}} == 1) == {len(names)}')
-    until(api, f'count(up{{job="each"}} == 1) == {len(names)}')
-    until(api, f'count(batchops_up{{job="each"}} == 1) == {len(names)}')
+    for expression in (
+        'up{job="all"} == 1',
+        f'count(batchops_up{{job="all"}} == 1) == {len(names)}',
+        f'count(up{{job="each"}} == 1) == {len(names)}',
+        f'count(batchops_up{{job="each"}} == 1) == {len(names)}',
+    ):
+        until(partial(query, api, expression), pause=0.1, state=lambda text=expression: text)
     assert {sample["metric"]["instance"] for sample in query(api, 'batchops_up{job="each"}')} == set(names)
     for job in ("all", "each"):
         lately = f'last_over_time({{__name__=~"batchops_.+", job="{job}"}}[20s])'
-        found = {sample["metric"]["__name__"] for sample in query(api, lately)}
+        stored = {sample["metric"]["__name__"] for sample in query(api, lately)}
         expected = {family.name for family in FAMILIES} - DEMO_LACKS
-        assert expected <= found
-        assert not DEMO_LACKS & found
-        assert not any(name.endswith("_created") for name in found)
+        assert expected <= stored
+        assert not DEMO_LACKS & stored
+        assert not any(name.endswith("_created") for name in stored)
     for family in FAMILIES:  # one contract over all clouds
         labels = {
             frozenset(sample["metric"]) for sample in query(api, f'last_over_time({family.name}{{job="all"}}[20s])')
         }
-        assert len({one - {"description", "operation"} for one in labels}) <= 1, family.name
+        assert len({keys - {"description", "operation"} for keys in labels}) <= 1, family.name
     clashes = query(api, '{__name__=~".+", exported_job!=""} or {__name__=~".+", exported_instance!=""}')
     assert clashes == []
     assert demo.stop() == 0

@@ -12,7 +12,7 @@ from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
 from tests.rawserver import EMPTY_PAGE, raw_server
-from tests.rig import fresh_store, renew, rig, target_at
+from tests.rig import rig, target_at
 from tests.serving import serve
 
 pytestmark = pytest.mark.anyio
@@ -20,25 +20,6 @@ pytestmark = pytest.mark.anyio
 PAGE_SIZE = 10
 PAGES = 3
 """Of the fixture `store`, with its 25 jobs."""
-
-
-@pytest.fixture(scope="module")
-def served():
-    """A store and its base URL, for all tests of a module."""
-    store = fresh_store()
-    with serve(create_app(store)) as url:
-        yield store, url
-
-
-@pytest.fixture
-def store(served):
-    """The store that is served, as if it had just been made."""
-    return renew(served[0])
-
-
-@pytest.fixture
-def store_url(served, store):  # noqa: ARG001 - the store must be as new
-    return served[1]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -14,7 +13,7 @@ from tests import needs
 from tests.rawserver import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -57,9 +56,6 @@ def prometheus(folder: Path, document: Mapping[str, Any]) -> Iterator[Prometheus
             process.terminate()
 
 
-def until(servers: list[Prometheus], done: Callable[[], bool], seconds: float) -> None:
-    """Wait until `done`, for so many seconds at most; then the servers' logs are told."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, [server.log.read_text()[-1500:] for server in servers]
-        time.sleep(0.25)
+def logs(servers: list[Prometheus]) -> list[str]:
+    """Returns the end of each server's log."""
+    return [server.log.read_text()[-1500:] for server in servers]

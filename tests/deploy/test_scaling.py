@@ -43,7 +43,7 @@ def number(text: str) -> int:
 def series(*jobs: Job) -> int:
     """How many series a target with these jobs has."""
     with serve(create_app(Store(World.fixed(jobs)))) as store, exporting(target_at(store)) as url:
-        answer = httpx.get(f"{url}/probe?target=oss/prod/cn-hangzhou")
+        answer = httpx.get(f"{url}/probe?target=oss/prod/cn-hangzhou", timeout=20)
     samples = parse(answer.text)
     assert {key.name: value for key, value in samples.items()}["batchops_up"] == 1
     return len(samples)

@@ -12,10 +12,11 @@ import yaml
 
 from exporter.simulator import Store, World, create_app, make_jobs
 from tests.deploy.prometheus_operator import of_probe, of_scrape_config
-from tests.deploy.promserver import Prometheus, prometheus, until
+from tests.deploy.promserver import Prometheus, logs, prometheus
 from tests.deploy.test_rules import promtool
 from tests.rig import exporting, target_at
 from tests.serving import serve
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def observe(servers: list[Prometheus], fleet: Fleet) -> list[Seen]:
         most = [max((len(one.get(target, ())) for one in scraped), default=0) for target in TARGETS]
         return min(most) >= SCRAPES + 2  # the first one and the last one stand outside the window
 
-    until(servers, done, 85)
+    until(done, seconds=85, pause=0.25, state=lambda: logs(servers))
     found = []
     for target in sorted(TARGETS):
         first = min(one[target][0] for one in scraped if target in one)
@@ -243,7 +244,7 @@ def assigned(tmp_path_factory) -> dict[str, list[dict[str, str]]]:
             return all(sum(map(len, both)) >= len(TARGETS) for both in found.values())
 
         with prometheus(tmp_path_factory.mktemp("assigned"), {"scrape_configs": jobs}) as server:
-            until([server], done, 40)
+            until(done, seconds=40, pause=0.25, state=lambda: logs([server]))
     return found
 
 

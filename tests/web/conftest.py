@@ -6,28 +6,7 @@ import threading
 import httpx
 import pytest
 
-from exporter.simulator import create_app
-from tests.rig import exporting, fresh_store, renew, target_at
-from tests.serving import serve
-
-
-@pytest.fixture(scope="module")
-def served():
-    """A store and its base URL, for all tests of a module."""
-    store = fresh_store()
-    with serve(create_app(store)) as url:
-        yield store, url
-
-
-@pytest.fixture
-def store(served):
-    """The store that is served, as if it had just been made."""
-    return renew(served[0])
-
-
-@pytest.fixture
-def store_url(served, store):  # noqa: ARG001 - the store must be as new
-    return served[1]
+from tests.rig import exporting, target_at
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,10 @@ def stores():
 @pytest.fixture(scope="module")
 def client(stores):
     """Of an exporter of both."""
-    with exporting(target_at(stores, region=SLOW), target_at(stores, region=FAST)) as url, httpx.Client() as opened:
+    with (
+        exporting(target_at(stores, region=SLOW), target_at(stores, region=FAST)) as url,
+        httpx.Client(timeout=20) as opened,
+    ):
         opened.base_url = url
         opened.get("/probe?target=oss/prod/r-fast")  # what is made at first use is made
         yield opened
@@ -60,7 +63,10 @@ def test_the_offset_is_at_most_half_of_the_timeout(client):
 def test_the_offset_can_be_set(stores):
     """`--timeout-offset` is what is taken off."""
     settings = Settings(timeout_offset=0.1)
-    with exporting(target_at(stores, region=SLOW), settings=settings) as url, httpx.Client(base_url=url) as client:
+    with (
+        exporting(target_at(stores, region=SLOW), settings=settings) as url,
+        httpx.Client(base_url=url, timeout=20) as client,
+    ):
         _, took = scraped(client, "0.9")
     assert 0.8 <= took < 1.1
 
@@ -78,7 +84,7 @@ def test_the_targets_own_bound_caps_every_timeout(timeout, stores):
     with exporting(target_at(stores, region=SLOW, timeout=0.3)) as url:
         start = time.monotonic()
         headers = {} if timeout is None else {HEADER: timeout}
-        samples = parse(httpx.get(f"{url}/metrics", headers=headers).text)
+        samples = parse(httpx.get(f"{url}/metrics", headers=headers, timeout=20).text)
         assert 0.3 <= time.monotonic() - start < 3
     assert value(samples, "batchops_scrape_error", reason="timeout") == 1
 

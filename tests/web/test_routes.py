@@ -10,6 +10,7 @@ from exporter.simulator import Fault, Store, World, create_app, make_jobs
 from exporter.web.app import Settings
 from tests.rig import parse, target_at, value
 from tests.serving import serve
+from tests.waiting import until
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -23,14 +24,6 @@ def two(exported):
     stores = [Store(World.fixed(make_jobs(5, region, now=1_750_000_000)), region) for region in ("r-one", "r-two")]
     with serve(create_app(stores)) as url:
         yield exported(*(target_at(url, region=store.region) for store in stores)), stores
-
-
-def until(condition):
-    """Wait for `condition`, which another thread makes true."""
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 OWN = ("batchops_api_", "batchops_exporter_", "process_", "python_")

@@ -5,7 +5,6 @@ import contextlib
 import gzip
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from exporter.simulator import Store, World, create_app, make_jobs
 from exporter.web.app import Settings
 from tests.rig import Rig, parse, served, target_at, value
 from tests.serving import serve
+from tests.waiting import until
 
 SCRAPERS = 50
 PATIENCE = 20.0
@@ -44,10 +44,7 @@ class Held:
 
     def until_in_flight(self, scrapes):
         """Wait until so many scrapes are being answered."""
-        end = time.monotonic() + PATIENCE
-        while self.metrics.in_flight != scrapes:
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        until(lambda: self.metrics.in_flight == scrapes)
 
     def get(self, encoding):
         """The body of a scrape, as it is sent."""
@@ -104,7 +101,7 @@ def test_who_hangs_up_takes_nothing_from_others(held, encoding):
     request = f"GET /metrics HTTP/1.1\r\nHost: {address.netloc}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
     leaving = []
     for number in range(3):
-        leaving.append(socket.create_connection((address.hostname, address.port)))
+        leaving.append(socket.create_connection((address.hostname, address.port), PATIENCE))
         leaving[-1].sendall(request)
         held.until_in_flight(number + 1)
     with ThreadPoolExecutor(3) as threads:
