@@ -12,28 +12,29 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.waiting import until
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
-"""Seconds that a process may take to start or to end."""
-LISTENING = re.compile(r'msg"?[=:] ?"?(?:listening|the simulated store listens)\b')
+"""Seconds that a process may take to start, to answer or to exit."""
+LISTENING = re.compile(r'msg"?[=:] ?"?listening\b')
 URL = re.compile(r'url"?[=:] ?"?(http://[^\s"]+)/')
 
 TROUBLE = ("Traceback", "ResourceWarning", "DeprecationWarning", "unclosed", "never retrieved", "was never awaited")
-"""What a process that runs and ends well never writes."""
+"""Words that a process that works well never writes."""
 
 
 def command(*arguments: str) -> list[str]:
-    """The exporter as a program, with every warning an error."""
+    """Returns the command line of the exporter, with every warning an error."""
     return [sys.executable, "-W", "error", "-m", "exporter", *arguments]
 
 
 class Process:
-    """A running exporter; its lines on stderr are read as they come."""
+    """A running exporter, whose lines on stderr are read as they arrive."""
 
     def __init__(self, argv: list[str], **options: Any) -> None:
         self.lines: list[str] = []
         self.urls: list[str] = []
-        self._ready = threading.Event()
         self._process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )
@@ -46,14 +47,10 @@ class Process:
             self.lines.append(line)
             if LISTENING.search(line) and (url := URL.search(line)):
                 self.urls.append(url[1])
-                self._ready.set()
-        self._ready.set()
 
     def wait_until_it_listens(self, addresses: int = 1) -> str:
-        """The first URL on which it listens, once it listens on so many."""
-        assert self._ready.wait(PATIENCE)
-        while len(self.urls) < addresses and self._process.poll() is None:
-            self._reader.join(0.01)
+        """Returns its first URL, once it listens on `addresses` of them."""
+        until(lambda: len(self.urls) >= addresses or not self._reader.is_alive(), seconds=PATIENCE)
         assert len(self.urls) == addresses, self.stderr
         return self.urls[0]
 
@@ -69,7 +66,7 @@ class Process:
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """The exit code, once all of stderr was read."""
+        """Returns the exit code, once all of stderr is read."""
         code = self._process.wait(PATIENCE)
         self._reader.join()
         assert self._process.stdout is not None
@@ -80,12 +77,12 @@ class Process:
         return code
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it by a signal; the exit code."""
+        """Send a signal, and return the exit code."""
         self.send(number)
         return self.wait()
 
     def kill(self) -> None:
-        """For the end of a test, whatever has happened."""
+        """Kill it, if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self.wait()
@@ -93,14 +90,14 @@ class Process:
 
 @pytest.fixture
 def environment():
-    """The environment of a process, without what this machine's says of keys and proxies."""
+    """The environment of a process, without this machine's credentials and proxies."""
     kept = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
     return {name: value for name, value in os.environ.items() if name in kept} | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture
 def start(tmp_path, environment):
-    """Starts an exporter with the given arguments in an empty directory; it is ended with the test."""
+    """Starts an exporter with the given arguments in an empty directory, and kills it at the end of the test."""
     running = []
 
     def starting(*arguments, argv=(), **variables):
@@ -115,7 +112,7 @@ def start(tmp_path, environment):
 
 @pytest.fixture
 def run(tmp_path, environment):
-    """Runs an exporter that ends by itself; the result has its exit code, stdout and stderr."""
+    """Runs an exporter that exits by itself, and returns its exit code, stdout and stderr."""
 
     def running(*arguments, **variables):
         return subprocess.run(
@@ -133,7 +130,7 @@ def run(tmp_path, environment):
 
 @pytest.fixture
 def config_file(tmp_path):
-    """Writes a configuration with one account at `url`, and gives the flag that names it."""
+    """Writes a configuration with one account at `url`, and returns the flag that names it."""
 
     def writing(url, **account):
         document = {

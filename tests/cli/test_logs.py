@@ -10,8 +10,8 @@ from exporter import logs
 
 
 @pytest.fixture(autouse=True)
-def _as_before():
-    """Logging is global; afterwards it is as it was."""
+def _restore_logging():
+    """Restores the global settings of logging after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs._QUIET}
@@ -25,7 +25,7 @@ def _as_before():
 
 @pytest.fixture
 def written(capsys):
-    """What `write` logs in the given form, as it stands on stderr."""
+    """Returns what `write` logs to stderr in the given format."""
 
     def writing(form, write, level="info"):
         logs.set_up(level, form)
@@ -42,21 +42,21 @@ AWKWARD = 'a "quoted" \\ word=1\nsecond line\r\t größe 🚚 \x1b[31m'
 
 @pytest.mark.parametrize("form", logs.FORMATS)
 def test_a_record_is_one_line(form, written):
-    """Whatever a message or a field holds, the record is one line."""
+    """A record is one line, whatever its message and its fields contain."""
     text = written(form, lambda log: log.warning("%s", AWKWARD, extra={"target": AWKWARD}))
     assert text.count("\n") == 1
     assert text.endswith("\n")
 
 
 def test_json_keeps_every_character(written):
-    """A JSON line gives back message and fields as they were."""
+    """A JSON line preserves every character of message and fields."""
     record = json.loads(written("json", lambda log: log.warning("%s", AWKWARD, extra={"target": AWKWARD, "pages": 3})))
     assert (record["msg"], record["target"], record["pages"]) == (AWKWARD, AWKWARD, 3)
     assert (record["level"], record["logger"]) == ("warning", "exporter.test")
 
 
-def test_logfmt_begins_with_what_is_read_first(written):
-    """A logfmt line has time, level, logger and message ahead of all other fields."""
+def test_the_order_of_logfmt(written):
+    """A logfmt line begins with time, level, logger and message, before all other fields."""
     line = written("logfmt", lambda log: log.info("two words", extra={"a": 1, "target": "oss/prod/x"}))
     start, _, rest = line.partition(" ")
     assert start.startswith("ts=2")
@@ -64,12 +64,12 @@ def test_logfmt_begins_with_what_is_read_first(written):
 
 
 @pytest.mark.parametrize("form", logs.FORMATS)
-def test_an_exception_stands_in_its_line(form, written):
-    """The traceback of an exception is part of the one line."""
+def test_an_exception_is_part_of_its_line(form, written):
+    """The traceback of an exception is in the same line as its message."""
 
     def fail(log):
         try:
-            raise KeyError("here")  # noqa: TRY301 - what is to be logged
+            raise KeyError("here")  # noqa: TRY301 - the exception to log
         except KeyError:
             log.exception("it failed")
 
@@ -83,19 +83,19 @@ def test_an_exception_stands_in_its_line(form, written):
     ("level", "shown"),
     [("debug", 4), ("info", 3), ("warn", 2), ("error", 1)],
 )
-def test_the_level_is_the_least_that_is_shown(level, shown, written):
-    """Each level shows itself and what is graver."""
+def test_the_level_is_the_lowest_that_is_shown(level, shown, written):
+    """Each level shows itself and all higher ones."""
 
     def write(log):
-        for grade in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-            log.log(grade, "line")
+        for severity in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            log.log(severity, "line")
 
     assert written("logfmt", write, level).count("\n") == shown
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpcore.http11", "httpcore.connection", "uvicorn.error", "asyncio"])
-def test_libraries_are_heard_from_warnings_on(library, written):
-    """Lines of the libraries below are no news, and might show what was sent; their warnings are told."""
+def test_libraries_log_warnings_only(library, written):
+    """Libraries log warnings and errors only: below that, they could log requests with their headers."""
 
     def write(_log):
         logging.getLogger(library).debug("GET /?secret")
@@ -108,7 +108,7 @@ def test_libraries_are_heard_from_warnings_on(library, written):
 
 
 def test_a_warning_of_python_is_a_line(written):
-    """What Python warns of is a log line like any other."""
+    """A warning of Python is a log line like any other."""
 
     def warn(_log):
         with warnings.catch_warnings():
@@ -121,7 +121,7 @@ def test_a_warning_of_python_is_a_line(written):
     assert text.count("\n") == 1
 
 
-def test_setting_up_again_replaces_what_was(written):
-    """A second call takes the place of the first: no line is told twice."""
+def test_setting_up_again_replaces_the_first(written):
+    """A second call replaces the first: no line is written twice."""
     written("json", lambda log: log.info("one"))
     assert written("logfmt", lambda log: log.info("two")).count("\n") == 1

@@ -58,6 +58,7 @@ def query(api, expression):
     return answer.json()["data"]["result"] if answer.status_code == 200 else []
 
 
+@pytest.mark.slow
 def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
     """A real Prometheus scrapes the demo at /metrics and, by service discovery, at /probe; each family can be queried.
 
@@ -82,7 +83,7 @@ def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
         f'count(up{{job="each"}} == 1) == {len(names)}',
         f'count(batchops_up{{job="each"}} == 1) == {len(names)}',
     ):
-        until(partial(query, api, expression), pause=0.1, state=lambda text=expression: text)
+        until(partial(query, api, expression), pause=0.1, state=partial(str, expression))
     assert {sample["metric"]["instance"] for sample in query(api, 'batchops_up{job="each"}')} == set(names)
     for job in ("all", "each"):
         lately = f'last_over_time({{__name__=~"batchops_.+", job="{job}"}}[20s])'

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Fault, create_app
+from tests.cli.conftest import PATIENCE
 from tests.rawserver import free_port
 from tests.rig import KEY_ID, fresh_store
 from tests.serving import serve
@@ -19,7 +20,7 @@ PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"=]*)')
 
 @pytest.fixture
 def lines(start, config_file):
-    """The lines that an exporter writes with the given flags while it meets good answers, refusals and retries."""
+    """Returns the lines that an exporter logs with the given flags during good scrapes, a retry and a failed scrape."""
 
     def written(*flags):
         store = fresh_store()
@@ -33,13 +34,13 @@ def lines(start, config_file):
         with serve(create_app(store)) as store_url:
             exporter = start(config_file(store_url, credentials=credentials), LISTEN, *flags)
             url = exporter.wait_until_it_listens()
-            httpx.get(f"{url}/metrics")
+            httpx.get(f"{url}/metrics", timeout=PATIENCE)
             store.faults.add(Fault("error", status=503, code="ServiceUnavailable", times=1))
-            httpx.get(f"{url}/metrics")
+            httpx.get(f"{url}/metrics", timeout=PATIENCE)
             store.access_key_secret = "CANARY-of-another"
-            httpx.get(f"{url}/metrics")
+            httpx.get(f"{url}/metrics", timeout=PATIENCE)
             store.access_key_secret = SECRET
-            httpx.get(f"{url}/metrics")
+            httpx.get(f"{url}/metrics", timeout=PATIENCE)
             exporter.stop()
         return exporter.lines
 
@@ -47,7 +48,7 @@ def lines(start, config_file):
 
 
 def fields(line):
-    """A logfmt line as pairs."""
+    """Returns the keys and values of a logfmt line."""
     assert LOGFMT.fullmatch(line.rstrip("\n")), line
     return {key: json.loads(text) if text.startswith('"') else text for key, text in PAIR.findall(line)}
 
@@ -62,11 +63,11 @@ STORY = [
     ("warning", "listing failed"),
     ("info", "listing succeeded again"),
 ]
-"""What happens, at the level info; the retry is for debugging."""
+"""The messages at the level info; that of the retry is at debug."""
 
 
 def test_logfmt_is_the_default(lines):
-    """Each line is logfmt with time, level, logger and message first; what happened is told once, in order."""
+    """Each line is logfmt with time, level, logger and message first, and each event is logged once, in order."""
     records = [fields(line) for line in lines()]
     assert messages(records) == STORY
     for record in records:
@@ -90,7 +91,7 @@ def test_json_has_the_same_fields(lines):
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_debug_shows_no_secret(form, lines):
-    """Also at the level debug no key, token, signature or answer is shown, and no line of the libraries below."""
+    """Even at the level debug, no line shows a key, token, signature or response, and no library logs."""
     written = lines("--log.level=debug", f"--log.format={form}")
     text = "".join(written)
     for hidden in ("CANARY", KEY_ID, "OSS4-HMAC", "Signature=", "StringToSign", "uthorization", "<Error>"):
@@ -100,12 +101,12 @@ def test_debug_shows_no_secret(form, lines):
     assert any(record["level"] == "debug" and record["msg"].startswith("retry in 0.") for record in records)
 
 
-def test_warn_leaves_out_what_is_no_warning(start, config_file):
-    """At the level warn nothing is told of a start and an end that go well."""
+def test_warn_logs_warnings_only(start, config_file):
+    """At the level warn, a normal start and exit log nothing."""
     port = free_port()
     exporter = start(config_file("http://127.0.0.1:1"), f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
     transport = httpx.HTTPTransport(retries=20)
-    with httpx.Client(transport=transport) as client:
+    with httpx.Client(transport=transport, timeout=PATIENCE) as client:
         assert client.get(f"http://127.0.0.1:{port}/-/healthy").status_code == 200
     assert exporter.stop() == 0
     assert exporter.stderr == ""
