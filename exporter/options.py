@@ -45,8 +45,6 @@ class Web:
 
     addresses: tuple[Address, ...]
     settings: Settings
-    exporter_metrics: bool
-    """Whether the exporter's own metrics are included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,9 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         max_requests=flags.max_requests,
         timeout_offset=flags.timeout_offset,
         external_url=flags.external_url or _SETTINGS.external_url,
+        disable_exporter_metrics=flags.disable_exporter_metrics,
     )
-    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings, exporter_metrics=not flags.disable_exporter_metrics)
+    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings)
     return Demo(web) if flags.demo else Serve(file, web)
 
 

@@ -12,8 +12,10 @@ from exporter.options import CheckConfig, ConfigFile, Demo, Options, Serve, Simu
 from exporter.web.app import Settings
 
 FILE = ConfigFile(Path("config.yaml"), expand=False)
-SETTINGS = Settings(telemetry_path="/metrics", max_requests=40, timeout_offset=0.5, external_url="")
-WEB = Web((("", 10083),), SETTINGS, exporter_metrics=True)
+SETTINGS = Settings(
+    telemetry_path="/metrics", max_requests=40, timeout_offset=0.5, external_url="", disable_exporter_metrics=False
+)
+WEB = Web((("", 10083),), SETTINGS)
 A_FILE = ConfigFile(Path("a.yaml"), expand=False)
 
 
@@ -38,8 +40,7 @@ COMMANDS = {
     "--web.telemetry-path=/a/b-c_d.e~": with_settings(telemetry_path="/a/b-c_d.e~"),
     "--web.external-url=https://example.com/a/": with_settings(external_url="https://example.com/a"),
     "--web.max-requests=0": with_settings(max_requests=0),
-    "--web.disable-exporter-metrics": Serve(FILE, replace(WEB, exporter_metrics=False)),
-    "--demo --web.disable-exporter-metrics": Demo(replace(WEB, exporter_metrics=False)),
+    "--web.disable-exporter-metrics": with_settings(disable_exporter_metrics=True),
     "--timeout-offset=0": with_settings(timeout_offset=0.0),
     "--timeout-offset 1.25": with_settings(timeout_offset=1.25),
     "simulate": Simulate(None, (("127.0.0.1", 10084),)),
