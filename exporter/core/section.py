@@ -102,7 +102,7 @@ class Section:
         elif required and not value:
             self.problem(key, f"must not be empty{f': {hint}' if hint else ''}")
         elif not value.isprintable():
-            self.problem(key, "must contain printable characters only: no line break, no tab, no invisible character")
+            self.problem(key, "must contain only printable characters: no line break, tab or invisible character")
         elif pattern and not re.fullmatch(pattern, value):
             self.problem(key, f"must be {hint or pattern}")
         else:

@@ -21,7 +21,7 @@ def messages(section):
         (
             lambda s: s.string("key"),
             "a\nb",
-            "must contain printable characters only: no line break, no tab, no invisible character",
+            "must contain only printable characters: no line break, tab or invisible character",
         ),
         (lambda s: s.string("key", required=True, hint="a word"), "", "must not be empty: a word"),
         (lambda s: s.string("key", pattern="[a-z]+", hint="a word"), "A", "must be a word"),

@@ -146,12 +146,7 @@ async def test_a_path_that_is_not_a_regular_file(source, make):
         ),
         (
             {"id": "i", "secret": "hunter2\n"},
-            [
-                (
-                    "credentials.secret: must contain printable characters only: no line break, no tab, "
-                    "no invisible character"
-                )
-            ],
+            ["credentials.secret: must contain only printable characters: no line break, tab or invisible character"],
         ),
         (
             {"id": "i", "secret": "hunter2 "},
