@@ -30,6 +30,7 @@ SET_BARS = {
 }
 
 
+@pytest.mark.slow  # some rows
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
 def test_each_row_runs_and_has_a_finite_ratio(name, tmp_path, capsys):
     """Every row runs, with both sides proven equal, and its result stands in the table, the JSON and the Markdown."""

@@ -83,6 +83,7 @@ def test_all_are_counted_and_the_first_are_shown(setting, path, request):
     assert value(samples, "batchops_scrape_pages") == COUNT / PAGE_SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [MOST], indirect=True)
 def test_only_what_is_new_changes_what_is_shown(setting):
     """From scrape to scrape jobs come because they are new, leave because they are the oldest, and never come back."""

@@ -157,6 +157,7 @@ def observe(servers: list[Prometheus], fleet: Fleet) -> list[Seen]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
     """Each target is scraped by one of two servers, from one of three exporters, once an interval; no work is idle.
@@ -248,6 +249,7 @@ def assigned(tmp_path_factory) -> dict[str, list[dict[str, str]]]:
     return found
 
 
+@pytest.mark.slow  # the fixture
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_that_ships_gives_each_target_to_one_server(assigned, way):
     """No target is left out, none is scraped by both servers, and each of them has a fair share."""
