@@ -1,4 +1,4 @@
-"""The command line: commands, signals and exit codes. Everything that the exporter is made of is put together here."""
+"""The command line: commands, signals and exit codes."""
 
 from __future__ import annotations
 
