@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.simulator import make_jobs
-from exporter.simulator.oss_xml import page
-from exporter.simulator.wire import Style
+from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.messages import Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

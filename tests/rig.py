@@ -19,7 +19,7 @@ from exporter.providers.oss import Oss
 from exporter.simulator import Store, World, make_jobs
 from exporter.web.application import Application
 from tests.serving import serve
-from tests.simulator import official
+from tests.simulator import official_oss
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialSource, Provider
     from exporter.core.jobs import JobPage
     from exporter.core.snapshot import Snapshot
-    from exporter.simulator.wire import Head
+    from exporter.simulator.messages import Head
     from exporter.web.app import Settings
 
 KEY_ID = Store.access_key_id
@@ -61,7 +61,7 @@ def vendors_authorization(store: Store, head: Head) -> str:
     """The header Authorization that the vendor's own package makes for a request with this head."""
     date = datetime.strptime(head.headers["x-oss-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     headers = {name: value for name, value in head.headers.items() if name != "authorization"}
-    return official.sign(store, head.query, headers, at=date.timestamp()).headers["authorization"]
+    return official_oss.sign(store, head.query, headers, at=date.timestamp()).headers["authorization"]
 
 
 class Labelled(NamedTuple):

@@ -10,7 +10,7 @@ import trustme
 
 from exporter.simulator import Fault, create_app
 from tests.serving import serve
-from tests.simulator.official import sign
+from tests.simulator.official_oss import sign
 
 
 def test_an_application_is_served_over_tls(store, tmp_path):

@@ -23,10 +23,10 @@ Nothing but the command line and the tests imports it.
 from __future__ import annotations
 
 from exporter.simulator.app import create_app
+from exporter.simulator.dialects import WIRES
 from exporter.simulator.faults import Fault
+from exporter.simulator.jobs.world import World, make_jobs
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.store import Store
-from exporter.simulator.wires import WIRES
-from exporter.simulator.world import World, make_jobs
 
 __all__ = ["WIRES", "Fault", "Scenario", "Store", "World", "create_app", "make_jobs"]

@@ -19,9 +19,9 @@ from starlette.routing import Mount, Route
 from exporter.core.errors import ConfigError, Problem
 from exporter.core.section import Section
 from exporter.simulator.faults import Fault, read_fault
-from exporter.simulator.service import Service
+from exporter.simulator.messages import Answer, Head
+from exporter.simulator.responder import Service
 from exporter.simulator.store import Store
-from exporter.simulator.wire import Answer, Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

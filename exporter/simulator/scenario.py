@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from exporter.core.errors import ConfigError, Problem
 from exporter.core.section import Section
+from exporter.simulator.dialects import WIRES
+from exporter.simulator.dialects.tokens import LONGEST
 from exporter.simulator.faults import Fault, read_fault
-from exporter.simulator.plan import LONGEST_LIFE
+from exporter.simulator.jobs.plan import LONGEST_LIFE
+from exporter.simulator.jobs.world import World, make_jobs
+from exporter.simulator.messages import Style
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET, Store
-from exporter.simulator.tokens import LONGEST
-from exporter.simulator.wire import Style
-from exporter.simulator.wires import WIRES
-from exporter.simulator.world import World, make_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

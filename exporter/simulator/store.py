@@ -7,15 +7,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from exporter.simulator.dialects.oss import OSS
 from exporter.simulator.faults import Faults
-from exporter.simulator.oss import OSS
-from exporter.simulator.wire import Style
+from exporter.simulator.messages import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.simulator.wire import Head, Wire
-    from exporter.simulator.world import World
+    from exporter.simulator.jobs.world import World
+    from exporter.simulator.messages import Head, Wire
 
 DEMO_KEY_ID: Final = "LTAI5tSimulatedStore0001"
 DEMO_KEY_SECRET: Final = "opens-nothing-but-the-simulator"  # noqa: S105 - what it says

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.oss_xml import page
-from exporter.simulator.wire import Style
+from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.messages import Style
 from tests.rig import exporting, keys, parse, target_at, value
 from tests.serving import serve
 

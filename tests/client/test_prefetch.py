@@ -9,8 +9,8 @@ import zlib
 import pytest
 
 from exporter.core.jobs import Job
-from exporter.simulator.oss_xml import page
-from exporter.simulator.wire import Style
+from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.messages import Style
 from tests.rawserver import raw_server
 from tests.rig import rig, target_at
 

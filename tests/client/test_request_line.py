@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.secrets import Credentials, Secret
 from exporter.simulator import Store, World
-from exporter.simulator.wire import Head
+from exporter.simulator.messages import Head
 from tests.rawserver import raw_server
 from tests.rig import KEY_ID, KEY_SECRET, rig, target_at, vendors_authorization
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app, make_jobs
-from exporter.simulator.wire import Style
+from exporter.simulator.messages import Style
 from tests.rig import exporting, keys, target_at, vendors_authorization
 from tests.serving import serve
 

@@ -11,7 +11,7 @@ from exporter.core.target import JobPolicy
 from exporter.exposition.families import assemble, family_lines
 from exporter.providers.oss import Oss
 from exporter.simulator import Fault, Store, World, create_app
-from exporter.simulator.plan import Detail
+from exporter.simulator.jobs.plan import Detail
 from tests.rig import parse, rig, target_at, value
 from tests.serving import serve
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from qcloud_cos import CosConfig, cos_auth
 
-from exporter.simulator.wire import Head
+from exporter.simulator.messages import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

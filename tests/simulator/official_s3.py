@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials as Keys
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.simulator.wire import Head
+from exporter.simulator.messages import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,10 +16,10 @@ from exporter.core.target import JobPolicy
 from exporter.providers.cos import Cos
 from exporter.providers.endpoint import Endpoint
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.plan import Detail
-from exporter.simulator.service import Service
-from exporter.simulator.wire import Head, Style
-from exporter.simulator.wires import WIRES
+from exporter.simulator.dialects import WIRES
+from exporter.simulator.jobs.plan import Detail
+from exporter.simulator.messages import Head, Style
+from exporter.simulator.responder import Service
 from tests.rig import keys, rig, target_at
 from tests.serving import serve
 

@@ -14,7 +14,7 @@ import pytest
 from exporter.simulator import Fault, create_app
 from exporter.simulator.faults import PARAMETERS, Faults
 from tests.serving import serve
-from tests.simulator.official import ask, sign
+from tests.simulator.official_oss import ask, sign
 
 if TYPE_CHECKING:
     from exporter.core.jobs import Job

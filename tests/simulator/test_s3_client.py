@@ -20,9 +20,9 @@ from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.s3 import S3
 from exporter.simulator import Fault, Store, World, make_jobs
-from exporter.simulator.plan import Detail
-from exporter.simulator.wire import Style
-from exporter.simulator.wires import WIRES
+from exporter.simulator.dialects import WIRES
+from exporter.simulator.jobs.plan import Detail
+from exporter.simulator.messages import Style
 from tests.rig import keys, rig, target_at
 from tests.simulator.official_s3 import client
 

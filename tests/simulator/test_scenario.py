@@ -5,9 +5,9 @@ import pytest
 from exporter.core.errors import ConfigError
 from exporter.core.jobs import TERMINAL_STATUSES
 from exporter.simulator import WIRES, Fault, Scenario, Store
+from exporter.simulator.jobs.world import FixedWorld, StreamWorld
+from exporter.simulator.messages import Style
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
-from exporter.simulator.wire import Style
-from exporter.simulator.world import FixedWorld, StreamWorld
 
 NOW = 1_795_325_400.0
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.simulator import tokens
-from exporter.simulator.wire import Position
+from exporter.simulator.dialects import tokens
+from exporter.simulator.messages import Position
 
 positions = st.builds(
     Position, st.integers(1, 10**6), st.integers(0, 10**6), st.text(max_size=60).filter(str.isprintable), st.booleans()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
-from exporter.simulator.plan import DECK, MOST_PRIORITY, Detail, draw
-from exporter.simulator.world import World, make_jobs
+from exporter.simulator.jobs.plan import DECK, MOST_PRIORITY, Detail, draw
+from exporter.simulator.jobs.world import World, make_jobs
 
 LEGAL = {
     "New": {"Preparing"},

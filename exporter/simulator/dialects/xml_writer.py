@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
-    from exporter.simulator.wire import Style
+    from exporter.simulator.jobs.plan import Detail
+    from exporter.simulator.messages import Style
 
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 

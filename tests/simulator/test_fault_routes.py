@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 
 from exporter.simulator import Fault, Store, World, create_app
-from exporter.simulator.service import Service
+from exporter.simulator.responder import Service
 from tests.serving import serve
-from tests.simulator.official import ask
+from tests.simulator.official_oss import ask
 
 
 def control(url, method, body=None, query=""):

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from exporter.core.errors import ConfigError
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Scenario, Store, World, create_app, make_jobs
-from exporter.simulator.cos_xml import page
-from exporter.simulator.plan import Detail
-from exporter.simulator.service import Service
-from exporter.simulator.wire import Style
-from exporter.simulator.wires import WIRES
+from exporter.simulator.dialects import WIRES
+from exporter.simulator.dialects.cos_xml import page
+from exporter.simulator.jobs.plan import Detail
+from exporter.simulator.messages import Style
+from exporter.simulator.responder import Service
 from tests.serving import serve
-from tests.simulator import official
-from tests.simulator.official import send
+from tests.simulator import official_oss
 from tests.simulator.official_cos import authorization, sign
+from tests.simulator.official_oss import send
 
 NOW = 1_795_325_400.0
 
@@ -315,7 +315,7 @@ def test_stores_of_several_services_stand_behind_one_host(store):
     other = Store(World.fixed([Job("one", "New")]), region=store.region)
     service = Service([other, store])
     assert b"<member>" in service.answer(sign(store))[0].body
-    assert b"<JobListDescriptor>" in service.answer(official.sign(other, "batchJob"))[0].body
+    assert b"<JobListDescriptor>" in service.answer(official_oss.sign(other, "batchJob"))[0].body
     store.access_key_id = f"{store.access_key_id}x"
     unknown = sign(store)
     store.access_key_id = other.access_key_id

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app
-from exporter.simulator.service import Service
-from exporter.simulator.wires import WIRES
+from exporter.simulator.dialects import WIRES
+from exporter.simulator.responder import Service
 from tests.serving import serve
-from tests.simulator.official import send
 from tests.simulator.official_cos import EARLY, LATE, sign
+from tests.simulator.official_oss import send
 
 NOW = 1_795_325_400.0
 JOBS = [Job(job_id, "New") for job_id in ("021140d8-67ca", "b/c", "a+b=", "d e&f", "存")]

@@ -17,16 +17,16 @@ from urllib.parse import unquote
 from exporter.core.jobs import STATUSES
 from exporter.core.secrets import Secret
 from exporter.providers.signatures import sigv4
-from exporter.simulator import dialect, tokens
-from exporter.simulator.wire import FIRST, Answer, Call, Refused
+from exporter.simulator.dialects import tokens, xml_writer
+from exporter.simulator.messages import FIRST, Answer, Call, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
+    from exporter.simulator.jobs.plan import Detail
+    from exporter.simulator.messages import Head, Position, Style
     from exporter.simulator.store import Store
-    from exporter.simulator.wire import Head, Position, Style
 
 NAMESPACE: Final = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 MOST_SKEW: Final = 15 * 60
@@ -50,7 +50,7 @@ def _iso8601(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-FORM: Final = dialect.Form(
+FORM: Final = xml_writer.Form(
     item="member",
     time=_iso8601,
     fixed={
@@ -118,11 +118,11 @@ class S3Control:
 
     def listed(self, jobs: Sequence[Job], token: str | None, style: Style) -> bytes:
         """A page of ListJobs."""
-        return dialect.page(jobs, token, style, FORM)
+        return xml_writer.page(jobs, token, style, FORM)
 
     def described(self, job: Job, detail: Detail) -> bytes:
         """The answer of DescribeJob."""
-        return dialect.described(job, detail, FORM)
+        return xml_writer.described(job, detail, FORM)
 
     def unknown_job(self, job_id: str) -> Refused:
         """The code of the model; the reference's 400 is what it prints for all that the model gives no status."""
@@ -142,7 +142,7 @@ class S3Control:
         """The documented error; without a body only the request ids are left of it."""
         headers = self.headers(request_id)
         parts = {"Code": refused.code, "Message": refused.message, **refused.details}
-        body = dialect.error(parts, {"RequestId": request_id, "HostId": headers["x-amz-id-2"]})
+        body = xml_writer.error(parts, {"RequestId": request_id, "HostId": headers["x-amz-id-2"]})
         return Answer(refused.status, headers, b"" if bodyless else body)
 
 

@@ -16,16 +16,16 @@ from urllib.parse import unquote
 from exporter.core.jobs import STATUSES
 from exporter.core.secrets import Secret
 from exporter.providers.signatures import oss_v4
-from exporter.simulator import dialect, oss_xml, tokens
-from exporter.simulator.wire import FIRST, Answer, Call, Refused
+from exporter.simulator.dialects import oss_xml, tokens, xml_writer
+from exporter.simulator.messages import FIRST, Answer, Call, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
+    from exporter.simulator.jobs.plan import Detail
+    from exporter.simulator.messages import Head, Position, Style
     from exporter.simulator.store import Store
-    from exporter.simulator.wire import Head, Position, Style
 
 MOST_SKEW: Final = 15 * 60
 """Seconds between the clocks of client and service."""
@@ -110,7 +110,7 @@ class Oss:
     def refusal(self, refused: Refused, head: Head, request_id: str, *, bodyless: bool = False) -> Answer:
         """The documented error; without a body it stands in x-oss-err, base64."""
         ec = {"EC": refused.ec} if refused.ec else {}
-        body = dialect.error(
+        body = xml_writer.error(
             {
                 "Code": refused.code,
                 "Message": refused.message,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator import dialect
+from exporter.simulator.dialects import xml_writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
-    from exporter.simulator.wire import Style
+    from exporter.simulator.jobs.plan import Detail
+    from exporter.simulator.messages import Style
 
-FORM: Final = dialect.Form(
+FORM: Final = xml_writer.Form(
     item="JobListDescriptor",
     time=int,
     fixed={
@@ -30,9 +30,9 @@ FORM: Final = dialect.Form(
 
 def page(jobs: Sequence[Job], token: str | None, style: Style) -> bytes:
     """A page of ListJobs."""
-    return dialect.page(jobs, token, style, FORM)
+    return xml_writer.page(jobs, token, style, FORM)
 
 
 def described(job: Job, detail: Detail) -> bytes:
     """The answer of DescribeJob."""
-    return dialect.described(job, detail, FORM)
+    return xml_writer.described(job, detail, FORM)

@@ -14,16 +14,16 @@ from urllib.parse import unquote
 from exporter.core.jobs import STATUSES
 from exporter.core.secrets import Secret
 from exporter.providers.signatures import cos_sha1 as signing
-from exporter.simulator import cos_xml, dialect
-from exporter.simulator.wire import FIRST, Answer, Call, Position, Refused
+from exporter.simulator.dialects import cos_xml, xml_writer
+from exporter.simulator.messages import FIRST, Answer, Call, Position, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
+    from exporter.simulator.jobs.plan import Detail
+    from exporter.simulator.messages import Head, Style
     from exporter.simulator.store import Store
-    from exporter.simulator.wire import Head, Style
 
 MOST_PAGE_SIZE: Final = 1000
 """Jobs; also what a page holds where nothing is asked for."""
@@ -103,7 +103,7 @@ class Cos:
     def refusal(self, refused: Refused, head: Head, request_id: str, *, bodyless: bool = False) -> Answer:
         """The documented error; without a body only the request id is left of it."""
         trace_id = request_id[::-1]
-        body = dialect.error(
+        body = xml_writer.error(
             {
                 "Code": refused.code,
                 "Message": refused.message,

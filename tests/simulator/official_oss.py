@@ -12,7 +12,7 @@ from alibabacloud_oss_v2.signer.v4 import SignerV4
 from alibabacloud_oss_v2.types import Credentials, HttpRequest, SigningContext
 
 from exporter.core.jobs import Job
-from exporter.simulator.wire import Head
+from exporter.simulator.messages import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exporter.core.jobs import Job
-    from exporter.simulator.plan import Detail
+    from exporter.simulator.jobs.plan import Detail
     from exporter.simulator.store import Store
 
 

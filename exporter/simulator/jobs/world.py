@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.core.jobs import TERMINAL_STATUSES, Job
-from exporter.simulator.plan import DECK, LONGEST_LIFE, Detail, Plan, draw, job_id
+from exporter.simulator.jobs.plan import DECK, LONGEST_LIFE, Detail, Plan, draw, job_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

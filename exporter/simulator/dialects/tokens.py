@@ -9,7 +9,7 @@ import base64
 import hashlib
 from typing import Final
 
-from exporter.simulator.wire import Position
+from exporter.simulator.messages import Position
 
 LONGEST: Final = 1024
 _SPECIALS: Final = "+:/=?#-_"

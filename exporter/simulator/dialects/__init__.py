@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator.cos import COS
-from exporter.simulator.oss import OSS
-from exporter.simulator.s3 import S3
+from exporter.simulator.dialects.cos import COS
+from exporter.simulator.dialects.oss import OSS
+from exporter.simulator.dialects.s3 import S3
 
 if TYPE_CHECKING:
-    from exporter.simulator.wire import Wire
+    from exporter.simulator.messages import Wire
 
 WIRES: Final[dict[str, Wire]] = {"oss": OSS, "cos": COS, "s3": S3}
 """Each wire by the word that names the service in a scenario, as in the configuration."""

@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.simulator.faults import ANSWER_FAULTS, DELIVERY_FAULTS, PAGE_FAULTS
+from exporter.simulator.messages import Answer, Call, Position, Refused
 from exporter.simulator.store import Seen
-from exporter.simulator.wire import Answer, Call, Position, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporter.core.jobs import Job
     from exporter.simulator.faults import Fault
+    from exporter.simulator.messages import Head
     from exporter.simulator.store import Store
-    from exporter.simulator.wire import Head
 
 _MOST_PAGES_KEPT: Final = 512
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.oss_xml import page
-from exporter.simulator.plan import Detail
-from exporter.simulator.service import Service
+from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.jobs.plan import Detail
+from exporter.simulator.messages import Style
+from exporter.simulator.responder import Service
 from exporter.simulator.store import MOST_RECORDED
-from exporter.simulator.wire import Style
 from tests.serving import serve
-from tests.simulator.official import ask, read_jobs, send, sign
+from tests.simulator.official_oss import ask, read_jobs, send, sign
 
 NOW = 1_795_325_400.0
 

@@ -9,10 +9,10 @@ import pytest
 from exporter.core.errors import ConfigError
 from exporter.core.jobs import Job
 from exporter.simulator import Fault, Scenario, Store, World
-from exporter.simulator.plan import Detail
-from exporter.simulator.s3 import S3
-from exporter.simulator.service import Service
-from exporter.simulator.wire import Style
+from exporter.simulator.dialects.s3 import S3
+from exporter.simulator.jobs.plan import Detail
+from exporter.simulator.messages import Style
+from exporter.simulator.responder import Service
 from tests.simulator.official_s3 import PATH, sign
 
 NOW = 1_795_325_400.0

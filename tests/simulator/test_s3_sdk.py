@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
-from exporter.simulator import Store, World, create_app, tokens
-from exporter.simulator.service import Service
-from exporter.simulator.wire import Position
-from exporter.simulator.wires import WIRES
+from exporter.simulator import Store, World, create_app
+from exporter.simulator.dialects import WIRES, tokens
+from exporter.simulator.messages import Position
+from exporter.simulator.responder import Service
 from tests.serving import serve
-from tests.simulator.official import send
+from tests.simulator.official_oss import send
 from tests.simulator.official_s3 import PATH, sign
 
 NOW = 1_795_325_400.0  # 05:30 UTC, so that a quarter of an hour stays within the day
