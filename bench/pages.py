@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from exporter.simulator import make_jobs
-from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.messages import Style
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def pages(
     starts = range(0, max(count, 1), size)
     for number, start in enumerate(starts, 1):
         token = f"{variant}-{target}-{number}" if number < len(starts) else None
-        body = page(listed[start : start + size], token, style)
+        body = DIALECTS["oss"].list_response(listed[start : start + size], token, style)
         yield body if order == "documented" else _JOB.sub(_reordered, body)
 
 

@@ -93,7 +93,7 @@ def _simulate(file: Path | None, addresses: Sequence[options.Address]) -> None:
     stores = _scenario(file).stores
     sockets = _listen(addresses)
     for store in stores:
-        fields = {"scheme": store.wire.scheme, "region": store.region, "access_key_id": store.access_key_id}
+        fields = {"provider": store.provider, "region": store.region, "access_key_id": store.access_key_id}
         log.info("simulating store", extra=fields)
     _log_urls(sockets)
     asyncio.run(server.serve(simulator.create_app(stores), sockets))
@@ -118,10 +118,9 @@ def _demo(web: options.Web) -> None:
 
 def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
     """Returns the account of a configuration that reads `store`."""
-    provider = next(name for name, wire in simulator.WIRES.items() if wire is store.wire)
-    names = PROVIDERS[provider].credential_names
+    names = PROVIDERS[store.provider].credential_names
     return {
-        "provider": provider,
+        "provider": store.provider,
         "account": "demo",
         "regions": [store.region],
         "endpoint": endpoint,
@@ -132,7 +131,7 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
         },
         "requests_per_second": 0,
         "jobs": {"describe": True},
-        **{name: getattr(store, name) for name in store.wire.settings},
+        **{name: getattr(store, name) for name in simulator.DIALECTS[store.provider].settings},
     }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialSource, Provider
     from exporter.core.jobs import JobPage
     from exporter.core.snapshot import Snapshot
-    from exporter.simulator.messages import Head
+    from exporter.simulator.messages import RawRequest
     from exporter.web.app import Settings
 
 KEY_ID = Store.access_key_id
@@ -57,7 +57,7 @@ def target_at(
     return Target("oss", account, region, provider or Oss(Endpoint(scheme, host), region, page_size), **settings)
 
 
-def vendors_authorization(store: Store, head: Head) -> str:
+def vendors_authorization(store: Store, head: RawRequest) -> str:
     """The header Authorization that the vendor's own package makes for a request with this head."""
     date = datetime.strptime(head.headers["x-oss-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     headers = {name: value for name, value in head.headers.items() if name != "authorization"}

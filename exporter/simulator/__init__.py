@@ -1,32 +1,27 @@
-"""A simulated object store: jobs that live, told over the wire of a real service, with faults on demand.
+"""A simulated object store with batch jobs that progress, real signature checks, and faults on demand.
+
+Only the command line and the tests import it. It must import none of the code that it is there to test: only
+`exporter.core` and `exporter.providers.signatures`.
 
 ::
 
-    app        ASGI: delivers answers, also badly; control routes
-    scenario   a mapping of a file → stores
-    service    one request: which store, which answer, which faults
-    store      an account in a region, edited like an object
-    oss        the wire of Alibaba Cloud OSS: signature, parameters, tokens
-    oss_xml    its answers
-    cos        the wire of Tencent Cloud COS, cos_xml its answers
-    s3         the wire of Amazon S3 Control
-    wires      all of them, by name
-    dialect    the XML that they share
-    wire       what a wire has to say; a further one is one more file
-    faults     what goes wrong, where and how often
-    world      which jobs there are at a moment
-    plan       the life of one job, a function of the time
-
-Nothing but the command line and the tests imports it.
+    app         the ASGI application: sends responses, also badly; control routes for faults
+    scenario    a mapping from a file to stores
+    responder   picks the store for a request and builds the response, with its faults
+    store       one account in one region, editable while it is served
+    faults      what goes wrong, when and how often
+    messages    requests, responses and errors
+    dialects/   the protocol of each service: oss, cos, s3; page tokens and the shared XML writer
+    jobs/       plan: the life of one job; world: the jobs at a given time
 """
 
 from __future__ import annotations
 
 from exporter.simulator.app import create_app
-from exporter.simulator.dialects import WIRES
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.faults import Fault
 from exporter.simulator.jobs.world import World, make_jobs
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.store import Store
 
-__all__ = ["WIRES", "Fault", "Scenario", "Store", "World", "create_app", "make_jobs"]
+__all__ = ["DIALECTS", "Fault", "Scenario", "Store", "World", "create_app", "make_jobs"]

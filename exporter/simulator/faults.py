@@ -1,7 +1,7 @@
-"""What goes wrong, where and how often.
+"""What goes wrong, for which requests and how often.
 
-A fault is one of three sorts: it changes which page is answered, what the answer is, or how it is delivered. Several
-may meet in one request: they are applied in this order, and within a sort in the order they were added.
+A fault changes which page is returned, what the response is, or how it is delivered. If one request has several
+faults, they are applied in this order, and within each group in the order they were added.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exporter.core.section import Section
 
 PAGE_FAULTS: Final = frozenset({"repeat_token", "endless", "same_page"})
-ANSWER_FAULTS: Final = frozenset({"error", "empty", "body", "redirect", "oversize", "gzip_bomb", "bad_encoding"})
+RESPONSE_FAULTS: Final = frozenset({"error", "empty", "body", "redirect", "oversize", "gzip_bomb", "bad_encoding"})
 DELIVERY_FAULTS: Final = frozenset({"delay", "drip", "cut", "close", "reset"})
 
 PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
@@ -37,7 +37,7 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "close": (),
     "reset": (),
 }
-"""Each kind with what may be said of it, beside kind, operation, page and times."""
+"""The fields that each kind has, in addition to kind, operation, page and times."""
 
 _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "error": {"status": 500, "code": "InternalError", "message": "We encountered an internal error. Please try again."},
@@ -48,44 +48,44 @@ _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "delay": {"seconds": 1.0},
     "drip": {"seconds": 0.05, "size": 1024},
 }
-_MOST_BYTES: Final = 1 << 31
+_MAX_BYTES: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong; what is zero or empty takes the kind's default.
+    """One thing that goes wrong; zero and empty fields get the kind's default.
 
     ===============  =========================================================================================
-    repeat_token     the page names the token it was asked with as the next one (page 1: that of page 2)
-    endless          there is always a next page, each with a new token; past the last job they are empty
-    same_page        the forerunner's jobs once more as a page of their own, then the listing goes on
-    error            the service's error `code` with `message`, `status` and `headers`; `bodyless`: in a header
+    repeat_token     the next token is the one in the request (page 1: that of page 2)
+    endless          there is always a next page, with a new token; after the last job, pages are empty
+    same_page        repeats the jobs of the previous page as a page of its own; then the listing goes on
+    error            the service's error `code` with `message`, `status` and `headers`; `bodyless`: headers only
     empty            status 200, no body
-    body             status `status` with `headers` and `body`, whatever was asked
+    body             status `status` with `headers` and `body`, for any request
     redirect         status 307 to `url`
-    oversize         the answer, blown up with white space to `size` bytes; `chunked`: without telling its length
+    oversize         the response, padded with white space to `size` bytes; `chunked`: no Content-Length
     gzip_bomb        the same, compressed
     bad_encoding     Content-Encoding says `encoding`, but the body is plain
-    delay            `seconds` pass ahead of the answer
-    drip             the body comes in pieces of `size` bytes, `seconds` apart
+    delay            the response is sent after `seconds`
+    drip             the body is sent in pieces of `size` bytes, `seconds` apart
     cut              the connection is closed after `size` bytes of the body (0: after half of it)
-    close            the connection is closed without an answer
-    reset            likewise, with a TCP reset
+    close            the connection is closed without a response
+    reset            the same, with a TCP reset
     ===============  =========================================================================================
     """
 
     kind: str
     operation: str = ""
-    """Only requests of this one, as in ListJobs; empty: any."""
+    """Only requests of this operation, such as ListJobs; empty: any."""
     page: int = 0
-    """Only this page of a listing, from 1; 0: any."""
+    """Only this page of a listing, counted from 1; 0: any."""
     times: int = 0
-    """Gone after so many requests; 0: stays until it is removed."""
+    """Removed after this many requests; 0: applies until it is removed."""
     status: int = 0
     code: str = ""
     message: str = ""
     headers: tuple[str, ...] = ()
-    """Each as in ``Retry-After: 5``."""
+    """Each in the form ``Retry-After: 5``."""
     bodyless: bool = False
     seconds: float = 0.0
     size: int = 0
@@ -96,70 +96,70 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in PARAMETERS:
-            raise ValueError(f"{self.kind!r} is no kind of fault; known: {', '.join(PARAMETERS)}")
+            raise ValueError(f"{self.kind!r} is not a kind of fault; use one of {', '.join(PARAMETERS)}")
         for name, value in _DEFAULTS.get(self.kind, {}).items():
             object.__setattr__(self, name, getattr(self, name) or value)
 
-    def hits(self, operation: str, page: int) -> bool:
-        """Whether it applies to this request."""
+    def matches(self, operation: str, page: int) -> bool:
+        """Returns whether the fault applies to this request."""
         return self.operation in ("", operation) and self.page in (0, page)
 
-    def shown(self) -> dict[str, Any]:
-        """What is set, for people and JSON."""
-        told = {item.name: getattr(self, item.name) for item in fields(self)}
+    def as_json(self) -> dict[str, Any]:
+        """Returns the fields that are set, for JSON."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
         if self.body:
-            del told["body"]
-            told["base64"] = base64.b64encode(self.body).decode()
-        return {name: value for name, value in told.items() if value}
+            del values["body"]
+            values["base64"] = base64.b64encode(self.body).decode()
+        return {name: value for name, value in values.items() if value}
 
 
 class Faults:
     """The faults of one store."""
 
     def __init__(self) -> None:
-        self._left: dict[Fault, int] = {}
+        self._remaining: dict[Fault, int] = {}
 
     def add(self, fault: Fault) -> None:
-        """From now on `fault` applies; a fault that is there already starts its count anew."""
-        self._left[fault] = fault.times
+        """Applies `fault` from now on; if it is already there, its count starts again."""
+        self._remaining[fault] = fault.times
 
     def remove(self, fault: Fault) -> None:
-        """`fault` applies no more, if it did."""
-        self._left.pop(fault, None)
+        """Removes `fault`, if it is there."""
+        self._remaining.pop(fault, None)
 
     def clear(self) -> None:
-        """No fault applies any more."""
-        self._left.clear()
+        """Removes all faults."""
+        self._remaining.clear()
 
     def __iter__(self) -> Iterator[Fault]:
-        return iter(list(self._left))
+        return iter(list(self._remaining))
 
-    def take(self, operation: str, page: int) -> list[Fault]:
-        """The faults of one request; counts them as applied."""
-        hit = [fault for fault in self if fault.hits(operation, page)]
-        for fault in hit:
-            self._left[fault] -= 1
-            if self._left[fault] == 0:
-                del self._left[fault]
-        return hit
+    def consume(self, operation: str, page: int) -> list[Fault]:
+        """Returns the faults of one request, and counts them as applied."""
+        matching = [fault for fault in self if fault.matches(operation, page)]
+        for fault in matching:
+            self._remaining[fault] -= 1
+            if self._remaining[fault] == 0:
+                del self._remaining[fault]
+        return matching
 
 
 def read_fault(section: Section) -> Fault | None:
-    """The fault that `section` tells; None where it tells none, and then its problems say why.
+    """Returns the fault in `section`; None if it is invalid, after adding why to the section's problems.
 
-    Keys are the names of `Fault`; a body is given as `text` (one line) or as `base64`.
+    The keys are the fields of `Fault`; a body is `text` (one line) or `base64`.
     """
     before = len(section.problems)
     kind = section.choice("kind", PARAMETERS)
-    told: dict[str, Any] = {
+    parsed: dict[str, Any] = {
         "operation": section.string("operation", pattern="[A-Za-z]*", hint="an operation such as ListJobs"),
         "page": section.integer("page", 0, minimum=1, maximum=1_000_000),
         "times": section.integer("times", 0, minimum=1, maximum=1_000_000),
     }
     if kind:
-        told |= {name: _READERS[name](section) for name in PARAMETERS[kind]}
+        parsed |= {name: _READERS[name](section) for name in PARAMETERS[kind]}
         section.reject_unknown()
-    return Fault(kind, **told) if len(section.problems) == before else None
+    return Fault(kind, **parsed) if len(section.problems) == before else None
 
 
 def _body(section: Section) -> bytes:
@@ -170,7 +170,7 @@ def _body(section: Section) -> bytes:
         section.problem("base64", "must be base64")
         return b""
     if text and packed:
-        section.problem("text", "is given twice: as text and as base64")
+        section.problem("text", "cannot be combined with base64")
     return text or packed
 
 
@@ -183,7 +183,7 @@ _READERS: Final[dict[str, Callable[[Section], object]]] = {
     ),
     "bodyless": lambda section: section.boolean("bodyless", default=False),
     "seconds": lambda section: section.number("seconds", 0.0, minimum=0.0, maximum=3600.0),
-    "size": lambda section: section.integer("size", 0, minimum=1, maximum=_MOST_BYTES),
+    "size": lambda section: section.integer("size", 0, minimum=1, maximum=_MAX_BYTES),
     "url": lambda section: section.string("url", required=True, pattern="[!-~]+", hint="where to"),
     "body": _body,
     "encoding": lambda section: section.string("encoding", pattern="[!-~]+", hint="a content coding such as br"),

@@ -1,21 +1,17 @@
-"""What a wire has to say: how requests of one service are proven and read, and how its answers are written."""
+"""The values that the rooms of the simulator exchange: a request, what it asks for, the response, and errors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from exporter.core.jobs import Job
-    from exporter.simulator.jobs.plan import Detail
-    from exporter.simulator.store import Store
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A request as it stood on the wire; its body is of no interest."""
+class RawRequest:
+    """A request exactly as received, without its body, which no operation uses."""
 
     method: str
     path: str
@@ -26,25 +22,15 @@ class Head:
     """Names in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One whole answer. `chunked`: it does not tell its length ahead."""
-
-    status: int
-    headers: dict[str, str]
-    """Names in lower case."""
-    body: bytes = field(repr=False)
-    chunked: bool = False
-
-
 class Position(NamedTuple):
-    """Where a page begins; what a page token stands for.
+    """Where a page begins; page tokens encode it.
 
-    `page` counts from 1. `offset` jobs stand ahead of it, the last of them is `last`: so the place is found again where
-    jobs came or went meanwhile. `again`: this page follows one that repeated its forerunner.
+    `offset` jobs come before the page, and `last` is the id of the last of them: so the place is found again after
+    jobs were added or removed. `again`: the page before this one repeated its predecessor.
     """
 
     page: int = 1
+    """Counts from 1."""
     offset: int = 0
     last: str = ""
     again: bool = False
@@ -54,35 +40,67 @@ FIRST: Final = Position()
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What a request asks for. `job_id` is empty but for DescribeJob, `statuses` empty where all are wanted."""
+class ParsedRequest:
+    """What an authorized request asks for."""
 
     operation: str
     page_size: int = 0
     statuses: frozenset[str] = frozenset()
+    """Empty: all."""
     token: str | None = None
     position: Position = FIRST
     job_id: str = ""
+    """Empty for ListJobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """One whole response."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes = field(repr=False)
+    chunked: bool = False
+    """Sent without a Content-Length."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """One request to a store, and the status of its response."""
+
+    time: float
+    """Unix seconds, by the store's clock."""
+    operation: str
+    """Empty if the request was rejected."""
+    page: int
+    """Counts from 1; 0 if no page was requested."""
+    token: str | None
+    """The page token in the request, decoded."""
+    status: int
+    """The HTTP status; 0 if the connection was closed instead."""
+    raw: RawRequest
+    """The whole request, with its signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Forms of an answer that are all met in the wild; the defaults are the documented ones."""
+    """Variants of a response that services are known to send; the defaults are the documented ones."""
 
     elapsed_in_timers: bool = True
-    """Else ElapsedTimeInActiveSeconds stands directly under ProgressSummary."""
+    """False: ElapsedTimeInActiveSeconds is a direct child of ProgressSummary."""
     token_first: bool = True
-    """NextToken stands ahead of Jobs."""
+    """NextToken comes before Jobs."""
     empty_last_token: bool = False
     """The last page has an empty NextToken; else it has none."""
     unknown_elements: bool = False
-    """Elements that no documentation knows stand everywhere."""
+    """Undocumented elements appear in the page and in its jobs."""
     token_on_last_page: bool = False
-    """COS only: the last page names its last job as the next token, too."""
+    """COS only: the last page also has a next token, the id of its last job."""
 
 
-class Refused(Exception):
-    """The service answers with an error. `ec` is its detailed error code, `details` are further elements."""
+class RequestRejected(Exception):
+    """The service returns an error. `ec` is its detailed error code, `details` are further elements."""
 
     def __init__(
         self, status: int, code: str, message: str, *, ec: str = "", details: Mapping[str, str] | None = None
@@ -93,39 +111,3 @@ class Refused(Exception):
         self.message = message
         self.ec = ec
         self.details = details or {}
-
-
-class Wire(Protocol):
-    """One service's way to speak."""
-
-    scheme: str
-    """How the header Authorization begins."""
-    settings: tuple[str, ...]
-    """What a client's configuration must say of the account, beside region and keys: names of a store's attributes."""
-
-    def address(self, head: Head) -> tuple[str, str] | None:
-        """Key id and region that the request names; no region where it does not tell, None where nothing is signed."""
-
-    def stranger(self, head: Head, *, known_key: bool) -> Refused:
-        """The error for a request that belongs to no store; `known_key`: only the region is wrong."""
-
-    def admit(self, head: Head, store: Store, now: float) -> Call:
-        """What a request asks for that `store` may serve at `now` (Unix seconds). Raises Refused."""
-
-    def token(self, position: Position, store: Store) -> str:
-        """The page token for `position`."""
-
-    def listed(self, jobs: Sequence[Job], token: str | None, style: Style) -> bytes:
-        """The body of one page; `token` is the next page's, None on the last one."""
-
-    def described(self, job: Job, detail: Detail) -> bytes:
-        """The body that describes one job."""
-
-    def unknown_job(self, job_id: str) -> Refused:
-        """The error for a job that does not exist."""
-
-    def headers(self, request_id: str) -> dict[str, str]:
-        """The headers of every answer."""
-
-    def refusal(self, refused: Refused, head: Head, request_id: str, *, bodyless: bool = False) -> Answer:
-        """The answer that tells an error; `bodyless`: in a header, as for a HEAD request."""

@@ -1,4 +1,4 @@
-"""A scenario: what a file may say of the stores to simulate."""
+"""A scenario: the stores that a file describes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from exporter.core.errors import ConfigError, Problem
 from exporter.core.section import Section
-from exporter.simulator.dialects import WIRES
-from exporter.simulator.dialects.tokens import LONGEST
+from exporter.simulator.dialects import DIALECTS
+from exporter.simulator.dialects.tokens import MAX_LENGTH
 from exporter.simulator.faults import Fault, read_fault
 from exporter.simulator.jobs.plan import LONGEST_LIFE
 from exporter.simulator.jobs.world import World, make_jobs
@@ -31,34 +31,34 @@ _DEMO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The stores that a mapping asks for. Each key has a default, so an empty mapping is a scenario too.
+    """The stores that a mapping describes. Every key has a default, so an empty mapping is also a scenario.
 
     ::
 
-        stores:                   a list of mappings with the keys below, each over what stands beside the list;
-                                  without it there is one
+        stores:                   a list of mappings with the keys below; keys next to the list are defaults for
+                                  each store. Without it there is one store
           provider: oss           or cos, s3: the service that is simulated
-          uin: "100000000001"     of the account, cos only
-          appid: "1250000000"     likewise
-          account_id: "111122223333"  of the account, s3 only
-          seed: 1                 the same seed tells the same jobs, others in each region
-          regions: [cn-hangzhou]  a store in each of them
+          uin: "100000000001"     the account's UIN; cos only
+          appid: "1250000000"     the account's APPID; cos only
+          account_id: "111122223333"  s3 only
+          seed: 1                 the same seed gives the same jobs; each region has different ones
+          regions: [cn-hangzhou]  one store for each region
           credentials:
             access_key_id: LTAI5tSimulatedStore0001
             access_key_secret: opens-nothing-but-the-simulator
-            security_token: ""    where set, each request must carry it
-            expires_after: 0s     from the start; then the token is refused. 0s: never
+            security_token: ""    if set, each request must contain it
+            expires_after: 0s     the token expires this long after the start. 0s: never
           jobs:
-            every: 5s             a new job so often; each is done within minutes
-            keep: 120             the newest so many are listed
-            count: 1000           beside these two: so many are listed, and all but the newest `keep` are over;
-                                  instead of them: so many jobs, which do not change
-          page_size: 1000         jobs on a page at most, whatever is asked for: 1-1000
+            every: 5s             interval between new jobs; each is done within minutes
+            keep: 120             number of listed jobs, the newest
+            count: 1000           with every or keep: number of listed jobs; all but the newest `keep` are done.
+                                  Without them: number of jobs, which do not change
+          page_size: 1000         maximum number of jobs per page: 1-1000
           permissions: [ListJobs, DescribeJob]
           enabled: true           false: the region does not offer batch jobs
-          gzip: true              pages are compressed for who accepts it
-          token_length: 0         page tokens have at least so many characters: 0-1024
-          answers:                forms of an answer that are all met in the wild
+          gzip: true              responses are compressed if the client accepts gzip
+          token_length: 0         minimum length of a page token: 0-1024
+          answers:                variants of a response that services are known to send
             elapsed_in_timers: true
             token_first: true
             empty_last_token: false
@@ -73,7 +73,7 @@ class Scenario:
     def from_mapping(
         cls, mapping: Mapping[str, Any], *, file: str = "", clock: Callable[[], float] = time.time
     ) -> Self:
-        """The scenario in `mapping`; `clock` gives Unix seconds. Raises ConfigError with all that is wrong."""
+        """Returns the scenario in `mapping`; `clock` returns Unix seconds. Raises ConfigError with all problems."""
         split = "stores" in mapping
         top = Section(mapping, "", [], partial=split)
         drafts = _read(top)
@@ -85,49 +85,51 @@ class Scenario:
                 over.reject_unknown()
         top.reject_unknown()
         addresses = [draft.address for draft in drafts]
-        twice = sorted({address for address in addresses if addresses.count(address) > 1})
-        same = [
-            Problem("stores", f"two have access_key_id {key_id} and region {region}") for _, key_id, region in twice
+        duplicates = sorted({address for address in addresses if addresses.count(address) > 1})
+        duplicate_problems = [
+            Problem("stores", f"two have access_key_id {key_id} and region {region}")
+            for _, key_id, region in duplicates
         ]
-        problems = tuple(dict.fromkeys((*top.problems, *same)))  # what stands beside the list is met once per store
+        problems = tuple(
+            dict.fromkeys((*top.problems, *duplicate_problems))
+        )  # a key next to the list is read once per store
         if problems:
             raise ConfigError(problems, file=file)
         return cls(tuple(_make(draft, clock) for draft in drafts))
 
     @classmethod
     def demo(cls) -> Self:
-        """What the demo shows: each of the services, a new job every few seconds."""
+        """Returns the scenario of the demo: every service, with a new job every few seconds."""
         return cls.from_mapping(_DEMO)
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A store before it is made."""
+    """The settings of a store that is not created yet."""
 
-    provider: str
     seed: str
     world: Callable[[str, float], World]
-    """Makes it of seed and time."""
+    """Creates the world from a seed and the time."""
     lifetime: float
     faults: tuple[Fault, ...]
     attributes: dict[str, Any]
 
     @property
     def address(self) -> tuple[str, str, str]:
-        """By what a request finds the store."""
-        return self.provider, self.attributes["access_key_id"], self.attributes["region"]
+        """The provider, the key id and the region, which identify the store in a request."""
+        return self.attributes["provider"], self.attributes["access_key_id"], self.attributes["region"]
 
 
 def _read(section: Section) -> list[_Draft]:
-    """A store for each region that `section` names; what is wrong joins its problems."""
+    """Returns a draft for each region in `section`, and adds problems to it."""
     credentials, jobs = section.section("credentials"), section.section("jobs")
     hint = "a region such as cn-hangzhou"
     regions = section.strings("regions", pattern="[a-z0-9-]+", hint=hint, required=section.has("regions"))
     permissions = section.strings("permissions", allowed=_OPERATIONS)
     seed = section.integer("seed", 1, minimum=0, maximum=2**63)
-    provider = section.choice("provider", WIRES, default="oss") or "oss"
+    provider = section.choice("provider", DIALECTS, default="oss") or "oss"
     attributes = {
-        "wire": WIRES[provider],
+        "provider": provider,
         "uin": section.string("uin", Store.uin, pattern="[0-9]+", hint="the number of the account, all digits"),
         "appid": section.string("appid", Store.appid, pattern="[0-9]+", hint="the APPID, all digits"),
         "account_id": section.string("account_id", Store.account_id, pattern="[0-9]{12}", hint="12 digits, in quotes"),
@@ -140,7 +142,7 @@ def _read(section: Section) -> list[_Draft]:
         "permissions": permissions if section.has("permissions") else _OPERATIONS,
         "enabled": section.boolean("enabled", default=True),
         "gzip": section.boolean("gzip", default=True),
-        "token_length": section.integer("token_length", 0, minimum=0, maximum=LONGEST),
+        "token_length": section.integer("token_length", 0, minimum=0, maximum=MAX_LENGTH),
         "style": _style(section.section("answers")),
     }
     world = _world(jobs)
@@ -151,7 +153,6 @@ def _read(section: Section) -> list[_Draft]:
         inner.reject_unknown()
     return [
         _Draft(
-            provider=provider,
             seed=f"{seed}:{region}",
             world=world,
             lifetime=lifetime,
@@ -163,17 +164,17 @@ def _read(section: Section) -> list[_Draft]:
 
 
 def _world(section: Section) -> Callable[[str, float], World]:
-    """How to make the world that `section` tells, of a seed and the time; what is wrong joins its problems."""
-    lives = section.has("every") or section.has("keep")
+    """Returns a function that creates the world in `section` from a seed and the time; adds problems to `section`."""
+    stream = section.has("every") or section.has("keep")
     every, keep = section.duration("every", 5.0, minimum=0.001), section.integer("keep", 120, minimum=1, maximum=10_000)
     count = section.integer("count", 0, minimum=1, maximum=100_000)
-    if count and not lives:
+    if count and not stream:
         return lambda seed, now: World.fixed(make_jobs(count, seed, now=now))
     if count and count < keep:
         section.problem("count", "must not be less than keep")
     if count and every * keep * 1000 < LONGEST_LIFE:
         limit = LONGEST_LIFE // 1000
-        section.problem("count", f"needs every times keep to be {limit}s at least: so long a job may live")
+        section.problem("count", f"needs every times keep to be at least {limit}s, the longest life of a job")
     return lambda seed, _: World.stream(seed, every=every, keep=keep, count=count)
 
 
@@ -191,10 +192,10 @@ def _style(section: Section) -> Style:
 
 def _make(draft: _Draft, clock: Callable[[], float]) -> Store:
     world = draft.world(draft.seed, clock())
-    world.jobs(clock())  # many take their time to make, and the first request is not to wait for that
+    world.jobs(clock())  # creating many jobs is slow, and the first request should not wait for it
     expires = clock() + draft.lifetime if draft.lifetime else None
     store = Store(world, clock=clock, token_expires=expires, **draft.attributes)
-    store.permissions = set(store.permissions)  # one of its own, because it may be edited
+    store.permissions = set(store.permissions)  # a copy, because it may be edited
     for fault in draft.faults:
         store.faults.add(fault)
     return store

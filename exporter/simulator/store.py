@@ -1,4 +1,4 @@
-"""A store: one account in one region, edited like an object while it is served."""
+"""A store: one account in one region, editable while it is served."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.simulator.dialects.oss import OSS
 from exporter.simulator.faults import Faults
 from exporter.simulator.messages import Style
 
@@ -15,29 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.simulator.jobs.world import World
-    from exporter.simulator.messages import Head, Wire
+    from exporter.simulator.messages import RecordedRequest
 
 DEMO_KEY_ID: Final = "LTAI5tSimulatedStore0001"
-DEMO_KEY_SECRET: Final = "opens-nothing-but-the-simulator"  # noqa: S105 - what it says
-MOST_RECORDED: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One request that a store was asked, and how it was answered."""
-
-    time: float
-    """Unix seconds, by the store's clock."""
-    operation: str
-    """Empty where the request was refused."""
-    page: int
-    """Counts from 1; 0 where no page was asked for."""
-    token: str | None
-    """The page token that it carried, decoded."""
-    status: int
-    """The HTTP status answered; 0 where the connection was closed instead."""
-    head: Head
-    """All of it, signature included."""
+DEMO_KEY_SECRET: Final = "opens-nothing-but-the-simulator"  # noqa: S105 - a public demo value
+MAX_RECORDED: Final = 2000
 
 
 @dataclass(eq=False)
@@ -49,29 +30,30 @@ class Store:
     access_key_id: str = DEMO_KEY_ID
     access_key_secret: str = field(default=DEMO_KEY_SECRET, repr=False)
     security_token: str | None = field(default=None, repr=False)
-    """Where set, each request must carry it."""
+    """If set, each request must contain it."""
     token_expires: float | None = None
-    """Unix seconds; from then on `security_token` is refused. None: never."""
+    """Unix seconds; `security_token` expires then. None: never."""
     clock: Callable[[], float] = time.time
     """Unix seconds."""
-    wire: Wire = OSS
+    provider: str = "oss"
+    """A key of `DIALECTS`."""
     uin: str = "100000000001"
-    """Of the account; COS only."""
+    """The account's UIN; COS only."""
     appid: str = "1250000000"
-    """Of the account; COS only."""
+    """The account's APPID; COS only."""
     account_id: str = "111122223333"
-    """Of the account; S3 only."""
+    """S3 only."""
     page_size: int = 1000
-    """Jobs on a page at most, whatever is asked for."""
+    """Maximum number of jobs per page, even if the request asks for more."""
     permissions: set[str] = field(default_factory=lambda: {"ListJobs", "DescribeJob"})
-    """Operations that the key may call."""
+    """Operations that the access key is allowed to call."""
     enabled: bool = True
-    """The service offers batch jobs in this region."""
+    """Whether the service offers batch jobs in this region."""
     gzip: bool = True
-    """Pages are compressed for who accepts it."""
+    """Responses are compressed if the client accepts gzip."""
     token_length: int = 0
-    """Page tokens have at least so many characters, up to 1024."""
+    """Minimum length of a page token, up to 1024."""
     style: Style = field(default_factory=Style)
     faults: Faults = field(default_factory=Faults)
-    requests: deque[Seen] = field(default_factory=lambda: deque(maxlen=MOST_RECORDED), repr=False)
+    requests: deque[RecordedRequest] = field(default_factory=lambda: deque(maxlen=MAX_RECORDED), repr=False)
     """The newest requests, oldest first."""

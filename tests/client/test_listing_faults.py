@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.messages import Style
 from tests.rig import exporting, keys, parse, target_at, value
 from tests.serving import serve
@@ -18,7 +18,7 @@ TOKEN = "CANARY-security-token"
 SECRET = "CANARY-secret"
 GOOD = {"account": "prod", "region": "ap-southeast-1"}
 BAD = {"account": "prod", "region": "cn-hangzhou"}
-PAGE = page(make_jobs(3, now=1_760_000_000), None, Style())
+PAGE = DIALECTS["oss"].list_response(make_jobs(3, now=1_760_000_000), None, Style())
 
 
 def body(text, **more):

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.secrets import Credentials, Secret
 from exporter.simulator import Store, World
-from exporter.simulator.messages import Head
+from exporter.simulator.messages import RawRequest
 from tests.rawserver import raw_server
 from tests.rig import KEY_ID, KEY_SECRET, rig, target_at, vendors_authorization
 
@@ -52,7 +52,7 @@ async def test_what_is_signed_is_what_is_sent(name, security_token):
     assert len(headers) == len(lines)
     assert headers["host"] == host
     assert headers.get("x-oss-security-token") == security_token
-    head = Head("GET", "/", line.split(" ")[1].removeprefix("/?"), headers)
+    head = RawRequest("GET", "/", line.split(" ")[1].removeprefix("/?"), headers)
     store = Store(World.fixed(), security_token=security_token)
     assert headers["authorization"] == vendors_authorization(store, head)
 

@@ -148,7 +148,7 @@ async def test_each_attempt_is_signed_anew(store, store_url):
     store.faults.add(Fault("error", status=500, times=2))
     async with rig(target_at(store_url), now=lambda: float(next(clock))) as parts:
         await parts.get()
-    headers = [seen.head.headers for seen in store.requests]
+    headers = [seen.raw.headers for seen in store.requests]
     assert len({one["x-oss-date"] for one in headers}) == 3
     assert len({one["authorization"] for one in headers}) == 3
     assert [seen.status for seen in store.requests] == [500, 500, 200]

@@ -113,4 +113,4 @@ def assert_signed_as_the_vendor_does(store):
     assert [(seen.page, seen.status) for seen in store.requests] == [(1, 200), (2, 200), (3, 200)]
     assert [len(seen.token or "") >= store.token_length for seen in store.requests][1:] == [True, True]
     for seen in store.requests:
-        assert seen.head.headers["authorization"] == vendors_authorization(store, seen.head)
+        assert seen.raw.headers["authorization"] == vendors_authorization(store, seen.raw)

@@ -41,7 +41,7 @@ def store(world):
 
 def asked(store: Store) -> Counter[str]:
     """The ids that DescribeJob was asked for."""
-    queries = [seen.head.query for seen in store.requests if "batchJobId" in seen.head.query]
+    queries = [seen.raw.query for seen in store.requests if "batchJobId" in seen.raw.query]
     return Counter(query.partition("batchJobId=")[2] for query in queries)
 
 

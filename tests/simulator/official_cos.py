@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from qcloud_cos import CosConfig, cos_auth
 
-from exporter.simulator.messages import Head
+from exporter.simulator.messages import RawRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def sign(
     method: str = "GET",
     at: float | None = None,
     late: int = LATE,
-) -> Head:
+) -> RawRequest:
     """A request to `store`, signed at the Unix time `at` (None: by the store's clock). `headers` may replace any."""
     token = {} if store.security_token is None else {"x-cos-security-token": store.security_token}
     host = f"{store.uin}.cos-control.{store.region}.myqcloud.com"
@@ -55,4 +55,4 @@ def sign(
     url = f"https://{sent['host']}{path}{'?' + query if query else ''}"
     now = store.clock() if at is None else at
     signed = authorization(method, url, sent, store.access_key_id, store.access_key_secret, now=now, late=late)
-    return Head(method, path, query, {**sent, "authorization": signed})
+    return RawRequest(method, path, query, {**sent, "authorization": signed})

@@ -12,7 +12,7 @@ from alibabacloud_oss_v2.signer.v4 import SignerV4
 from alibabacloud_oss_v2.types import Credentials, HttpRequest, SigningContext
 
 from exporter.core.jobs import Job
-from exporter.simulator.messages import Head
+from exporter.simulator.messages import RawRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,7 +50,7 @@ def sign(
     at: float | None = None,
     method: str = "GET",
     bucket: str | None = None,
-) -> Head:
+) -> RawRequest:
     """A request to `store`, signed at the Unix time `at` (None: by the store's clock)."""
     request = HttpRequest(method, f"https://{HOST}/?{query}", headers={"host": HOST, **(headers or {})})
     context = SigningContext(
@@ -64,14 +64,16 @@ def sign(
     )
     SignerV4().sign(context)
     path = f"/{bucket}/" if bucket else "/"
-    return Head(method, path, query, {name.lower(): value for name, value in request.headers.items()})
+    return RawRequest(method, path, query, {name.lower(): value for name, value in request.headers.items()})
 
 
-def send(url: str, head: Head, body: bytes = b"") -> Reply:
-    """What the server at `url` answers to `head`, whatever that is."""
+def send(url: str, request: RawRequest, body: bytes = b"") -> Reply:
+    """What the server at `url` answers to `request`, whatever that is."""
     with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection:
-        connection.putrequest(head.method, f"{head.path}?{head.query}", skip_host=True, skip_accept_encoding=True)
-        for name, value in head.headers.items():
+        connection.putrequest(
+            request.method, f"{request.path}?{request.query}", skip_host=True, skip_accept_encoding=True
+        )
+        for name, value in request.headers.items():
             connection.putheader(name, value)
         connection.endheaders(body)
         response = connection.getresponse()

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials as Keys
 
 from exporter.core.secrets import Credentials, Secret
-from exporter.simulator.messages import Head
+from exporter.simulator.messages import RawRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ def sign(
     path: str = PATH,
     method: str = "GET",
     at: float | None = None,
-) -> Head:
+) -> RawRequest:
     """A request to `store`, signed at the Unix time `at` (None: by the store's clock). `headers` may replace any."""
     host = f"{store.account_id}.s3-control.{store.region}.amazonaws.com"
     sent = {"host": host, "x-amz-account-id": store.account_id, **(headers or {})}
@@ -60,7 +60,7 @@ def sign(
     token = None if store.security_token is None else Secret(store.security_token)
     keys = Credentials(store.access_key_id, Secret(store.access_key_secret), token)
     now = store.clock() if at is None else at
-    return Head(method, path, query, judge(method, url, sent, keys, store.region, now).headers)
+    return RawRequest(method, path, query, judge(method, url, sent, keys, store.region, now).headers)
 
 
 @contextlib.contextmanager

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from exporter.core.errors import ConfigError
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Scenario, Store, World, create_app, make_jobs
-from exporter.simulator.dialects import WIRES
-from exporter.simulator.dialects.cos_xml import page
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.jobs.plan import Detail
 from exporter.simulator.messages import Style
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.serving import serve
 from tests.simulator import official_oss
 from tests.simulator.official_cos import authorization, sign
@@ -85,7 +84,7 @@ jobs = st.builds(
 @pytest.fixture
 def store() -> Store:
     """A store of COS with 25 jobs that change only where the test edits them."""
-    return Store(World.fixed(make_jobs(25, now=NOW)), wire=WIRES["cos"], region="ap-chengdu")
+    return Store(World.fixed(make_jobs(25, now=NOW)), provider="cos", region="ap-chengdu")
 
 
 def read(body: bytes) -> list[Job]:
@@ -130,14 +129,14 @@ def ids(reply) -> list[str]:
 
 def test_a_page_has_the_documented_form():
     """A page is written as the reference prints it, without a time in status Active, which COS does not tell."""
-    assert page([JOB], JOB.id, Style(token_first=False)).decode() == DOCUMENTED
+    assert DIALECTS["cos"].list_response([JOB], JOB.id, Style(token_first=False)).decode() == DOCUMENTED
 
 
 @given(st.lists(jobs, max_size=5), st.builds(Style, *[st.booleans()] * 5))
 @settings(deadline=None)
 def test_a_page_tells_its_jobs_in_every_form(listed, style):
     """Whatever the jobs hold, and in each form, a reader of XML finds just these jobs, and no time in status Active."""
-    body = page(listed, None, style)
+    body = DIALECTS["cos"].list_response(listed, None, style)
     assert read(body) == [job._replace(elapsed_active=None) for job in listed]
     assert b"ElapsedTime" not in body
 
@@ -184,10 +183,10 @@ def test_a_page_has_a_thousand_jobs_where_nothing_is_asked_for(store):
 def test_one_status_is_filtered(store, status):
     """A listing may be of one status only."""
     store.world.listed[:] = [Job(f"{name}-{number}", name) for number in range(3) for name in STATUSES]
-    reply, _ = Service([store]).answer(sign(store, f"jobStatuses={status}&maxResults=2"))
+    reply, _ = Responder([store]).respond(sign(store, f"jobStatuses={status}&maxResults=2"))
     assert [job.id for job in read(reply.body)] == [f"{status}-0", f"{status}-1"]
     token = ET.fromstring(reply.body).findtext("NextToken")
-    reply, _ = Service([store]).answer(sign(store, f"jobStatuses={status}&maxResults=2&nextToken={token}"))
+    reply, _ = Responder([store]).respond(sign(store, f"jobStatuses={status}&maxResults=2&nextToken={token}"))
     assert [job.id for job in read(reply.body)] == [f"{status}-2"]
 
 
@@ -216,14 +215,14 @@ def test_one_status_is_filtered(store, status):
 def test_unsound_questions_are_refused(store, path, query, expected):
     """What the reference does not allow is answered with an error, and recorded."""
     store.world.listed.append(Job("a" * 65, "New"))
-    reply, _ = Service([store]).answer(sign(store, query, path=path))
+    reply, _ = Responder([store]).respond(sign(store, query, path=path))
     assert (reply.status, ET.fromstring(reply.body).findtext("Code")) == expected
     assert store.requests[-1].status == expected[0]
 
 
 def test_jobs_are_only_read(store):
     """What would change a job is answered with an error of its own."""
-    reply, _ = Service([store]).answer(sign(store, method="POST"))
+    reply, _ = Responder([store]).respond(sign(store, method="POST"))
     assert (reply.status, ET.fromstring(reply.body).findtext("Code")) == (405, "MethodNotAllowed")
 
 
@@ -256,13 +255,13 @@ def test_an_error_without_a_body_keeps_its_id(store):
 def test_one_permission_is_for_both_operations(store):
     """DescribeJob needs the permission of ListJobs and no other; a region without the feature refuses both."""
     described = sign(store, path=f"/jobs/{quote(store.world.listed[0].id, safe='')}")
-    service = Service([store])
+    service = Responder([store])
     store.permissions = {"ListJobs"}
-    assert [service.answer(head)[0].status for head in (sign(store), described)] == [200, 200]
+    assert [service.respond(request)[0].status for request in (sign(store), described)] == [200, 200]
     store.permissions = {"DescribeJob"}
-    assert [service.answer(head)[0].status for head in (sign(store), described)] == [403, 403]
+    assert [service.respond(request)[0].status for request in (sign(store), described)] == [403, 403]
     store.permissions, store.enabled = {"ListJobs"}, False
-    assert [service.answer(head)[0].status for head in (sign(store), described)] == [405, 405]
+    assert [service.respond(request)[0].status for request in (sign(store), described)] == [405, 405]
 
 
 def test_the_appid_is_needed(store):
@@ -272,7 +271,7 @@ def test_the_appid_is_needed(store):
     url, now = f"https://{headers['host']}/jobs", store.clock()
     signed = authorization("GET", url, headers, store.access_key_id, store.access_key_secret, now=now)
     bare = replace(whole, headers={**headers, "authorization": signed})
-    reply, _ = Service([store]).answer(bare)
+    reply, _ = Responder([store]).respond(bare)
     assert (reply.status, ET.fromstring(reply.body).findtext("Code")) == (400, "InvalidArgument")
 
 
@@ -313,13 +312,13 @@ def test_a_job_is_described(store):
 def test_stores_of_several_services_stand_behind_one_host(store):
     """A request is answered, or refused, in the words of the service that its signature is of."""
     other = Store(World.fixed([Job("one", "New")]), region=store.region)
-    service = Service([other, store])
-    assert b"<member>" in service.answer(sign(store))[0].body
-    assert b"<JobListDescriptor>" in service.answer(official_oss.sign(other, "batchJob"))[0].body
+    service = Responder([other, store])
+    assert b"<member>" in service.respond(sign(store))[0].body
+    assert b"<JobListDescriptor>" in service.respond(official_oss.sign(other, "batchJob"))[0].body
     store.access_key_id = f"{store.access_key_id}x"
     unknown = sign(store)
     store.access_key_id = other.access_key_id
-    assert "x-cos-request-id" in service.answer(unknown)[0].headers
+    assert "x-cos-request-id" in service.respond(unknown)[0].headers
     assert [len(other.requests), len(store.requests)] == [1, 2]
 
 
@@ -332,7 +331,7 @@ def test_a_scenario_may_be_of_cos():
             "stores": [{"provider": "cos", "uin": "42", "appid": "43"} | same, same],
         }
     ).stores
-    assert [store.wire for store in stores] == [WIRES["cos"], WIRES["oss"]]
+    assert [store.provider for store in stores] == ["cos", "oss"]
     assert (stores[0].uin, stores[0].appid) == ("42", "43")
     assert stores[0].style == Style(token_on_last_page=True)
 

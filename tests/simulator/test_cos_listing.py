@@ -16,10 +16,9 @@ from exporter.core.target import JobPolicy
 from exporter.providers.cos import Cos
 from exporter.providers.endpoint import Endpoint
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.dialects import WIRES
 from exporter.simulator.jobs.plan import Detail
-from exporter.simulator.messages import Head, Style
-from exporter.simulator.responder import Service
+from exporter.simulator.messages import RawRequest, Style
+from exporter.simulator.responder import Responder
 from tests.rig import keys, rig, target_at
 from tests.serving import serve
 
@@ -33,7 +32,7 @@ KEYS = Credentials(Store.access_key_id, Secret(Store.access_key_secret))
 
 def store_of(count, style=DOCUMENTED):
     jobs = [job._replace(elapsed_active=None, description=None) for job in make_jobs(count, now=NOW)]
-    return Store(World.fixed(jobs), wire=WIRES["cos"], style=style, clock=lambda: NOW)
+    return Store(World.fixed(jobs), provider="cos", style=style, clock=lambda: NOW)
 
 
 class Direct:
@@ -42,7 +41,7 @@ class Direct:
     def __init__(self, store: Store, page_size: int) -> None:
         endpoint = Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com")
         self.provider = Cos(endpoint, Store.appid, page_size)
-        self.service = Service([store])
+        self.responder = Responder([store])
 
     @property
     def target(self):
@@ -52,7 +51,7 @@ class Direct:
         del on_progress
         signed = self.provider.sign(request, KEYS, NOW)
         headers = {**signed.headers, "host": signed.host}
-        answer, _ = self.service.answer(Head(signed.method, signed.path, signed.query, headers))
+        answer, _ = self.responder.respond(RawRequest(signed.method, signed.path, signed.query, headers))
         assert answer.status == 200, answer.body
         return parse(answer.body)
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app
-from exporter.simulator.dialects import WIRES
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.serving import serve
 from tests.simulator.official_cos import EARLY, LATE, sign
 from tests.simulator.official_oss import send
@@ -32,7 +31,7 @@ values = st.text(string.ascii_letters + string.digits + " !\"#$%&'()*+,-./:;<=>?
 def stores(draw):
     return Store(
         World.fixed(JOBS),
-        wire=WIRES["cos"],
+        provider="cos",
         region=draw(st.sampled_from(["ap-chengdu", "ap-guangzhou", "na-siliconvalley"])),
         uin=draw(st.sampled_from(["100000000001", "42"])),
         access_key_id=draw(words),
@@ -65,8 +64,8 @@ def signed(draw):
     return store, sign(store, query, headers, path=path, at=NOW + draw(st.integers(1 - LATE, EARLY)))
 
 
-def answer(store, head, *others):
-    reply, _ = Service([store, *others]).answer(head)
+def answer(store, request, *others):
+    reply, _ = Responder([store, *others]).respond(request)
     return reply.status, ET.fromstring(reply.body).findtext("Code")
 
 
@@ -74,53 +73,53 @@ def answer(store, head, *others):
 @settings(max_examples=300, deadline=None)
 def test_what_the_official_package_signs_is_accepted(case):
     """Every request that the official package signs is answered."""
-    store, head = case
-    assert answer(store, head) == (200, None)
+    store, request = case
+    assert answer(store, request) == (200, None)
     assert store.requests[-1].status == 200
 
 
-def changed(head, name, value):
-    return replace(head, headers={**head.headers, name: value})
+def changed(request, name, value):
+    return replace(request, headers={**request.headers, name: value})
 
 
-def without(head, name):
-    return replace(head, headers={key: value for key, value in head.headers.items() if key != name})
+def without(request, name):
+    return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
 
 
-def authorized(head, old, new):
-    text = head.headers["authorization"]
+def authorized(request, old, new):
+    text = request.headers["authorization"]
     assert old in text
-    return changed(head, "authorization", text.replace(old, new, 1))
+    return changed(request, "authorization", text.replace(old, new, 1))
 
 
 MISMATCH, DENIED, UNSOUND = (403, "SignatureDoesNotMatch"), (403, "AccessDenied"), (400, "InvalidArgument")
 MUTATIONS = {
-    "a parameter more": (lambda head: replace(head, query=f"{head.query}&a=1"), DENIED),
-    "another path": (lambda head: replace(head, path=f"{head.path}/"), MISMATCH),
-    "another method": (lambda head: replace(head, method="PUT"), MISMATCH),
-    "another host": (lambda head: changed(head, "host", "127.0.0.1"), MISMATCH),
-    "another account": (lambda head: changed(head, "x-cos-appid", "1250000001"), MISMATCH),
-    "a signed header changed": (lambda head: changed(head, "x-cos-extra", "other!"), MISMATCH),
-    "a header more": (lambda head: changed(head, "x-cos-more", "1"), DENIED),
-    "a signed header less": (lambda head: without(head, "x-cos-extra"), DENIED),
-    "no host": (lambda head: without(head, "host"), DENIED),
-    "a list that is shorter": (lambda head: authorized(head, ";x-cos-appid", ""), DENIED),
-    "a list that is longer": (lambda head: authorized(head, ";x-cos-extra", ";user-agent;x-cos-extra"), MISMATCH),
-    "a parameter in the list": (lambda head: authorized(head, "param-list=", "param-list=a;"), DENIED),
-    "another algorithm": (lambda head: authorized(head, "=sha1&", "=sha256&"), UNSOUND),
-    "another key": (lambda head: authorized(head, "&q-ak=", "&q-ak=x"), (403, "InvalidAccessKeyId")),
-    "another signature": (lambda head: authorized(head, "q-signature=", "q-signature=0"), MISMATCH),
-    "no signature in the header": (lambda head: authorized(head, "&q-signature=", "&signature="), UNSOUND),
-    "two times": (lambda head: authorized(head, "&q-key-time=", "&q-key-time=1"), UNSOUND),
-    "a later end": (lambda head: changed(head, "authorization", _later(head)), MISMATCH),
-    "no signature": (lambda head: without(head, "authorization"), DENIED),
-    "a signature of another service": (lambda head: changed(head, "authorization", "OSS4-HMAC-SHA256 a"), DENIED),
+    "a parameter more": (lambda request: replace(request, query=f"{request.query}&a=1"), DENIED),
+    "another path": (lambda request: replace(request, path=f"{request.path}/"), MISMATCH),
+    "another method": (lambda request: replace(request, method="PUT"), MISMATCH),
+    "another host": (lambda request: changed(request, "host", "127.0.0.1"), MISMATCH),
+    "another account": (lambda request: changed(request, "x-cos-appid", "1250000001"), MISMATCH),
+    "a signed header changed": (lambda request: changed(request, "x-cos-extra", "other!"), MISMATCH),
+    "a header more": (lambda request: changed(request, "x-cos-more", "1"), DENIED),
+    "a signed header less": (lambda request: without(request, "x-cos-extra"), DENIED),
+    "no host": (lambda request: without(request, "host"), DENIED),
+    "a list that is shorter": (lambda request: authorized(request, ";x-cos-appid", ""), DENIED),
+    "a list that is longer": (lambda request: authorized(request, ";x-cos-extra", ";user-agent;x-cos-extra"), MISMATCH),
+    "a parameter in the list": (lambda request: authorized(request, "param-list=", "param-list=a;"), DENIED),
+    "another algorithm": (lambda request: authorized(request, "=sha1&", "=sha256&"), UNSOUND),
+    "another key": (lambda request: authorized(request, "&q-ak=", "&q-ak=x"), (403, "InvalidAccessKeyId")),
+    "another signature": (lambda request: authorized(request, "q-signature=", "q-signature=0"), MISMATCH),
+    "no signature in the header": (lambda request: authorized(request, "&q-signature=", "&signature="), UNSOUND),
+    "two times": (lambda request: authorized(request, "&q-key-time=", "&q-key-time=1"), UNSOUND),
+    "a later end": (lambda request: changed(request, "authorization", _later(request)), MISMATCH),
+    "no signature": (lambda request: without(request, "authorization"), DENIED),
+    "a signature of another service": (lambda request: changed(request, "authorization", "OSS4-HMAC-SHA256 a"), DENIED),
 }
 
 
-def _later(head):
-    start, end = head.headers["authorization"].partition("q-sign-time=")[2].partition("&")[0].split(";")
-    return head.headers["authorization"].replace(f"{start};{end}", f"{start};{int(end) + 1}")
+def _later(request):
+    start, end = request.headers["authorization"].partition("q-sign-time=")[2].partition("&")[0].split(";")
+    return request.headers["authorization"].replace(f"{start};{end}", f"{start};{int(end) + 1}")
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -128,9 +127,9 @@ def _later(head):
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
     """A request that was changed after it was signed is refused, and recorded."""
-    store, head = case
+    store, request = case
     mutate, expected = MUTATIONS[name]
-    assert answer(store, mutate(head)) == expected
+    assert answer(store, mutate(request)) == expected
     assert [(seen.status, seen.operation) for seen in store.requests] == [(expected[0], "")]
 
 
@@ -138,8 +137,8 @@ def test_what_was_changed_is_refused(name, case):
 @settings(max_examples=25, deadline=None)
 def test_other_headers_are_not_signed(case):
     """A proxy may change and add headers that the signature does not cover."""
-    store, head = case
-    assert answer(store, changed(changed(head, "via", "1.1 proxy"), "user-agent", "x"))[0] == 200
+    store, request = case
+    assert answer(store, changed(changed(request, "via", "1.1 proxy"), "user-agent", "x"))[0] == 200
 
 
 @given(stores(), questions(), st.integers(0, 10**6), st.integers(0, 1000))
@@ -153,9 +152,9 @@ def test_a_signature_holds_from_its_first_to_its_last_second(store, question, se
         NOW - late: (200, None),
         NOW - late - 1 - seconds: (403, "AccessDenied"),
     }.items():
-        head = sign(store, query, path=path, at=at, late=late)
-        assert answer(store, head) == expected
-    assert b"<Message>Request has expired</Message>" in Service([store]).answer(head)[0].body
+        request = sign(store, query, path=path, at=at, late=late)
+        assert answer(store, request) == expected
+    assert b"<Message>Request has expired</Message>" in Responder([store]).respond(request)[0].body
 
 
 @given(stores(), questions(), secrets)
@@ -163,10 +162,10 @@ def test_a_signature_holds_from_its_first_to_its_last_second(store, question, se
 def test_security_tokens(store, question, token):
     """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones are refused."""
     path, query = question
-    head = sign(store, query, path=path)
+    request = sign(store, query, path=path)
     store.security_token = f"{token}-"
     assert answer(store, sign(store, query, path=path))[0] == 200
-    assert answer(store, head) == (403, "InvalidAccessKeyId")
+    assert answer(store, request) == (403, "InvalidAccessKeyId")
     issued = sign(store, query, path=path)
     store.token_expires = NOW + 0.5
     assert answer(store, issued)[0] == 200
@@ -181,9 +180,9 @@ def test_security_tokens(store, question, token):
 def test_the_secret_decides(store, question, secret):
     """A request signed with another secret is refused; the error echoes what was signed, and never the secret."""
     path, query = question
-    head = sign(store, query, path=path)
+    request = sign(store, query, path=path)
     store.access_key_secret = f"{secret}?!"
-    reply, _ = Service([store]).answer(head)
+    reply, _ = Responder([store]).respond(request)
     error = ET.fromstring(reply.body)
     assert error.findtext("Code") == "SignatureDoesNotMatch"
     assert (error.findtext("StringToSign") or "").startswith("sha1\n1795325340;")
@@ -198,9 +197,9 @@ def test_the_secret_decides(store, question, secret):
 @settings(max_examples=50, deadline=None)
 def test_key_and_host_pick_the_store(several, question):
     """Behind one address each store answers, and records, what is signed with its key for the host of its region."""
-    service = Service(several)
+    service = Responder(several)
     for store in several:
-        assert service.answer(sign(store, question[1], path=question[0]))[0].status == 200
+        assert service.respond(sign(store, question[1], path=question[0]))[0].status == 200
     assert [len(store.requests) for store in several] == [1] * len(several)
 
 
@@ -210,15 +209,15 @@ def test_a_host_of_another_form_names_no_region(store, question):
     """On a loopback address, the key alone picks the store, whatever its region."""
     other = replace(store, access_key_id=f"{store.access_key_id}-")
     for host in ("127.0.0.1:10084", "localhost", "[::1]:10084"):
-        head = sign(store, question[1], {"host": host}, path=question[0])
-        assert answer(store, head, other) == (200, None)
-        assert answer(other, head, store) == (200, None)
+        request = sign(store, question[1], {"host": host}, path=question[0])
+        assert answer(store, request, other) == (200, None)
+        assert answer(other, request, store) == (200, None)
     assert len(store.requests) == 6
 
 
 def test_a_host_of_another_account_or_region_is_refused():
     """The account of the host must be the key's, and the key must be known in its region."""
-    store = Store(World.fixed(JOBS), wire=WIRES["cos"], region="ap-chengdu", clock=lambda: NOW)
+    store = Store(World.fixed(JOBS), provider="cos", region="ap-chengdu", clock=lambda: NOW)
     for host in ("43.cos-control.ap-chengdu.myqcloud.com", "100000000001.cos-control.ap-beijing.myqcloud.com"):
         assert answer(store, sign(store, "", {"host": host})) == DENIED
     assert answer(store, sign(store, "", {"x-cos-appid": "100000000001"})) == DENIED
@@ -226,7 +225,7 @@ def test_a_host_of_another_account_or_region_is_refused():
 
 def test_the_judge_agrees_over_a_real_socket():
     """The signature is checked from what stands on the wire: hostile values arrive as they were signed."""
-    store = Store(World.fixed(JOBS), wire=WIRES["cos"], security_token="a+b/c==&;~")
+    store = Store(World.fixed(JOBS), provider="cos", security_token="a+b/c==&;~")
     with serve(create_app(store)) as url:
         for before, after in pairwise(JOBS):
             query = f"nextToken={quote(before.id, safe='')}&maxResults=1"

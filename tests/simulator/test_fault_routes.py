@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from exporter.simulator import Fault, Store, World, create_app
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.serving import serve
 from tests.simulator.official_oss import ask
 
@@ -46,7 +46,7 @@ def test_what_is_told_can_be_posted(store, store_url):
         {"kind": "redirect", "url": "http://127.0.0.1:9/"},
     ]
     assert control(store_url, "POST", told)[0] == 200
-    assert [fault.shown() for fault in store.faults] == told
+    assert [fault.as_json() for fault in store.faults] == told
     assert next(iter(store.faults)).body == b"\x00<"
     control(store_url, "POST", {"kind": "body", "text": "not <xml"})
     assert [fault.body for fault in store.faults if fault.kind == "body"] == [b"\x00<", b"not <xml"]
@@ -68,7 +68,7 @@ def test_what_is_told_can_be_posted(store, store_url):
         ({"kind": "error", "headers": ["A: b\r\nC: d"]}, "faults[0].headers[0]: must be a header"),
         ({"kind": "delay", "seconds": "1s"}, "faults[0].seconds: must be a number, not a string"),
         ({"kind": "body", "base64": "%"}, "faults[0].base64: must be base64"),
-        ({"kind": "body", "base64": "aa==", "text": "x"}, "faults[0].text: is given twice: as text and as base64"),
+        ({"kind": "body", "base64": "aa==", "text": "x"}, "faults[0].text: cannot be combined with base64"),
         ({"kind": "redirect"}, "faults[0].url: is required: where to"),
         ([{"kind": "close"}, {"kind": "cut", "page": 0}], "faults[1].page: must be from 1 to 1000000, not 0"),
     ],
@@ -103,4 +103,4 @@ def test_control_may_be_narrowed_to_some_stores():
 def test_a_simulator_needs_a_store():
     """An application without any store cannot be made."""
     with pytest.raises(ValueError, match="at least one store"):
-        Service([])
+        Responder([])

@@ -232,7 +232,7 @@ def test_a_client_that_goes_away_ends_the_wait(store, fault):
 
 def test_an_unknown_kind_is_refused():
     """A fault of no known kind cannot be made."""
-    with pytest.raises(ValueError, match="'explode' is no kind of fault; known: repeat_token"):
+    with pytest.raises(ValueError, match="'explode' is not a kind of fault; use one of repeat_token"):
         Fault("explode")
 
 
@@ -242,10 +242,10 @@ def test_faults_are_counted_apart():
     once, twice = Fault("empty", times=1), Fault("delay", times=2, operation="ListJobs")
     faults.add(once)
     faults.add(twice)
-    assert faults.take("DescribeJob", 0) == [once]
+    assert faults.consume("DescribeJob", 0) == [once]
     faults.add(once)
-    assert faults.take("ListJobs", 1) == [twice, once]
-    assert faults.take("ListJobs", 2) == [twice]
+    assert faults.consume("ListJobs", 1) == [twice, once]
+    assert faults.consume("ListJobs", 2) == [twice]
     assert list(faults) == []
     faults.remove(once)
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
-from exporter.simulator.dialects.oss_xml import page
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.jobs.plan import Detail
 from exporter.simulator.messages import Style
-from exporter.simulator.responder import Service
-from exporter.simulator.store import MOST_RECORDED
+from exporter.simulator.responder import Responder
+from exporter.simulator.store import MAX_RECORDED
 from tests.serving import serve
 from tests.simulator.official_oss import ask, read_jobs, send, sign
 
@@ -82,14 +82,14 @@ styles = st.builds(Style, *[st.booleans()] * 4)
 
 def test_a_page_has_the_documented_form():
     """A page is written as the reference prints it, to the blank."""
-    assert page([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
+    assert DIALECTS["oss"].list_response([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
 
 
 @given(st.lists(jobs, max_size=5), st.none() | st.text("+:/=?#-_Az0", min_size=1), styles)
 @settings(deadline=None)
 def test_a_page_tells_its_jobs_in_every_form(listed, token, style):
     """Whatever texts and numbers the jobs hold, and in each form, a reader of XML finds just these jobs."""
-    body = page(listed, token, style)
+    body = DIALECTS["oss"].list_response(listed, token, style)
     assert read_jobs(body) == listed
     root = ET.fromstring(body)
     absent = "" if style.empty_last_token else None
@@ -106,21 +106,21 @@ def test_a_page_tells_its_jobs_in_every_form(listed, token, style):
 )
 def test_forms_of_an_answer(style, expected):
     """Each flag of the style changes the form that it names."""
-    root = ET.fromstring(page([JOB], "t", style))
+    root = ET.fromstring(DIALECTS["oss"].list_response([JOB], "t", style))
     assert [child.tag for child in root] == expected
     assert (root.find(".//Labels") is not None) == style.unknown_elements
 
 
 def test_elapsed_time_may_stand_outside_timers():
     """In the old form the elapsed time stands directly under ProgressSummary."""
-    body = page([JOB], None, Style(elapsed_in_timers=False))
+    body = DIALECTS["oss"].list_response([JOB], None, Style(elapsed_in_timers=False))
     assert ET.fromstring(body).findtext(".//ProgressSummary/ElapsedTimeInActiveSeconds") == "3600"
     assert b"Timers" not in body
 
 
 def test_what_xml_cannot_hold_is_replaced():
     """A control character or half a surrogate pair in a text becomes U+FFFD, and the page stays well formed."""
-    body = page([Job("id", "New", description="a\x00b\x1f\ud800c\uffff")], None, Style())
+    body = DIALECTS["oss"].list_response([Job("id", "New", description="a\x00b\x1f\ud800c\uffff")], None, Style())
     assert read_jobs(body)[0].description == "a\ufffdb\ufffd\ufffdc\ufffd"
 
 
@@ -191,13 +191,13 @@ def test_an_edited_job_is_seen_at_once(store, store_url):
 def test_pages_are_not_kept_without_end(store):
     """However many pages are asked for, a bounded number of them is kept."""
     store.faults.add(Fault("endless"))
-    service, query = Service([store]), "batchJob&max-keys=1"
+    service, query = Responder([store]), "batchJob&max-keys=1"
     for _ in range(530):
-        answer, _ = service.answer(sign(store, query))
+        answer, _ = service.respond(sign(store, query))
         token = ET.fromstring(answer.body).findtext("NextToken") or ""
         query = f"batchJob&max-keys=1&continuation-token={quote(token, safe='')}"
     assert store.requests[-1].page == 530
-    assert len(service._kept) == 512
+    assert len(service._cached) == 512
 
 
 @pytest.mark.parametrize("separator", ["|", " | ", "| "])
@@ -324,8 +324,8 @@ def test_requests_are_recorded(store, store_url):
         ("", 0, None, 400),
     ]
     assert {seen.time for seen in store.requests} == {NOW}
-    assert store.requests[0].head == sign(store, "batchJob&max-keys=20")
-    assert store.requests.maxlen == MOST_RECORDED
+    assert store.requests[0].raw == sign(store, "batchJob&max-keys=20")
+    assert store.requests.maxlen == MAX_RECORDED
 
 
 def test_a_stream_is_served_as_time_goes_by():

@@ -15,7 +15,7 @@ from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app
 from exporter.simulator.dialects import tokens
 from exporter.simulator.messages import Position
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.serving import serve
 from tests.simulator.official_oss import send, sign
 
@@ -66,8 +66,8 @@ def signed(draw):
     return store, sign(store, draw(queries()), headers, additional=additional, at=at), additional
 
 
-def answer(store, head, *others):
-    reply, _ = Service([store, *others]).answer(head)
+def answer(store, request, *others):
+    reply, _ = Responder([store, *others]).respond(request)
     return reply.status, ET.fromstring(reply.body).findtext("Code"), reply.headers.get("x-oss-ec")
 
 
@@ -75,83 +75,91 @@ def answer(store, head, *others):
 @STRICT
 def test_what_the_official_package_signs_is_accepted(case):
     """Every request that the official package signs is answered."""
-    store, head, _ = case
-    assert answer(store, head) == (200, None, None)
+    store, request, _ = case
+    assert answer(store, request) == (200, None, None)
     assert store.requests[-1].status == 200
 
 
-def changed(head, name, value):
-    return replace(head, headers={**head.headers, name: value})
+def changed(request, name, value):
+    return replace(request, headers={**request.headers, name: value})
 
 
-def without(head, name):
-    return replace(head, headers={key: value for key, value in head.headers.items() if key != name})
+def without(request, name):
+    return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
 
 
-def authorized(head, old, new):
-    text = head.headers["authorization"]
+def authorized(request, old, new):
+    text = request.headers["authorization"]
     assert old in text
-    return changed(head, "authorization", text.replace(old, new, 1))
+    return changed(request, "authorization", text.replace(old, new, 1))
 
 
 MISMATCH = (403, "SignatureDoesNotMatch", "0002-00000201")
 MUTATIONS = {
-    "a parameter more": (lambda _, head: replace(head, query=f"{head.query}&max-keys=7"), MISMATCH),
-    "a parameter less": (lambda _, head: replace(head, query=head.query.replace("batchJob", "", 1)), MISMATCH),
-    "another case of an escape": (lambda _, head: replace(head, query=f"batchJob%61{head.query}"), MISMATCH),
-    "another method": (lambda _, head: replace(head, method="PUT"), MISMATCH),
-    "another path": (lambda _, head: replace(head, path="/bucket/"), MISMATCH),
-    "a signed header changed": (lambda _, head: changed(head, "x-oss-extra", "other!"), MISMATCH),
-    "a signed header more": (lambda _, head: changed(head, "x-oss-more", "1"), MISMATCH),
-    "a signed header less": (lambda _, head: without(head, "x-oss-extra"), MISMATCH),
-    "a content type": (lambda _, head: changed(head, "content-type", "text/plain"), MISMATCH),
+    "a parameter more": (lambda _, request: replace(request, query=f"{request.query}&max-keys=7"), MISMATCH),
+    "a parameter less": (lambda _, request: replace(request, query=request.query.replace("batchJob", "", 1)), MISMATCH),
+    "another case of an escape": (lambda _, request: replace(request, query=f"batchJob%61{request.query}"), MISMATCH),
+    "another method": (lambda _, request: replace(request, method="PUT"), MISMATCH),
+    "another path": (lambda _, request: replace(request, path="/bucket/"), MISMATCH),
+    "a signed header changed": (lambda _, request: changed(request, "x-oss-extra", "other!"), MISMATCH),
+    "a signed header more": (lambda _, request: changed(request, "x-oss-more", "1"), MISMATCH),
+    "a signed header less": (lambda _, request: without(request, "x-oss-extra"), MISMATCH),
+    "a content type": (lambda _, request: changed(request, "content-type", "text/plain"), MISMATCH),
     "a second later": (
-        lambda _, head: changed(head, "x-oss-date", f"{head.headers['x-oss-date'][:-3]}{_other_second(head)}Z"),
+        lambda _, request: changed(
+            request, "x-oss-date", f"{request.headers['x-oss-date'][:-3]}{_other_second(request)}Z"
+        ),
         MISMATCH,
     ),
     "a day earlier": (
-        lambda _, head: changed(head, "x-oss-date", f"20261121{head.headers['x-oss-date'][8:]}"),
+        lambda _, request: changed(request, "x-oss-date", f"20261121{request.headers['x-oss-date'][8:]}"),
         (403, "RequestTimeTooSkewed", "0002-00000504"),
     ),
-    "no date": (lambda _, head: without(head, "x-oss-date"), (403, "AccessDenied", "0002-00000503")),
+    "no date": (lambda _, request: without(request, "x-oss-date"), (403, "AccessDenied", "0002-00000503")),
     "a wrong date": (
-        lambda _, head: changed(head, "x-oss-date", head.headers["date"]),
+        lambda _, request: changed(request, "x-oss-date", request.headers["date"]),
         (403, "AccessDenied", "0002-00000502"),
     ),
     "a date that is none": (
-        lambda _, head: changed(head, "x-oss-date", "20261322T053000Z"),
+        lambda _, request: changed(request, "x-oss-date", "20261322T053000Z"),
         (403, "AccessDenied", "0002-00000502"),
     ),
     "another day in the scope": (
-        lambda _, head: authorized(head, "/20261122/", "/20261121/"),
+        lambda _, request: authorized(request, "/20261122/", "/20261121/"),
         (400, "InvalidArgument", "0002-00000212"),
     ),
     "another region": (
-        lambda store, head: authorized(head, f"/{store.region}/", "/cn-beijing/"),
+        lambda store, request: authorized(request, f"/{store.region}/", "/cn-beijing/"),
         (400, "InvalidArgument", "0002-00000226"),
     ),
     "the region's long name": (
-        lambda store, head: authorized(head, f"/{store.region}/", f"/oss-{store.region}/"),
+        lambda store, request: authorized(request, f"/{store.region}/", f"/oss-{store.region}/"),
         (400, "InvalidArgument", "0002-00000226"),
     ),
-    "another product": (lambda _, head: authorized(head, "/oss/", "/ots/"), (400, "InvalidArgument", "0002-00000227")),
+    "another product": (
+        lambda _, request: authorized(request, "/oss/", "/ots/"),
+        (400, "InvalidArgument", "0002-00000227"),
+    ),
     "another ending": (
-        lambda _, head: authorized(head, "/aliyun_v4_request", "/aliyun_v3_request"),
+        lambda _, request: authorized(request, "/aliyun_v4_request", "/aliyun_v3_request"),
         (400, "InvalidArgument", "0002-00000213"),
     ),
     "another key": (
-        lambda store, head: authorized(head, f"={store.access_key_id}/", f"={store.access_key_id}x/"),
+        lambda store, request: authorized(request, f"={store.access_key_id}/", f"={store.access_key_id}x/"),
         (403, "InvalidAccessKeyId", "0002-00000902"),
     ),
-    "another signature": (lambda _, head: authorized(head, "Signature=", "Signature=0"), MISMATCH),
-    "no payload hash": (lambda _, head: without(head, "x-oss-content-sha256"), (400, "InvalidArgument", None)),
-    "no signature": (lambda _, head: without(head, "authorization"), (403, "AccessDenied", None)),
-    "an old signature": (lambda _, head: changed(head, "authorization", "OSS a:b"), (400, "InvalidArgument", None)),
+    "another signature": (lambda _, request: authorized(request, "Signature=", "Signature=0"), MISMATCH),
+    "no payload hash": (lambda _, request: without(request, "x-oss-content-sha256"), (400, "InvalidArgument", None)),
+    "no signature": (lambda _, request: without(request, "authorization"), (403, "AccessDenied", None)),
+    "an old signature": (
+        lambda _, request: changed(request, "authorization", "OSS a:b"),
+        (400, "InvalidArgument", None),
+    ),
 }
 
 
-def _other_second(head):
-    return f"{(int(head.headers['x-oss-date'][-3:-1]) + 1) % 60:02}"
+def _other_second(request):
+    return f"{(int(request.headers['x-oss-date'][-3:-1]) + 1) % 60:02}"
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -159,9 +167,9 @@ def _other_second(head):
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
     """A request that was changed after it was signed is refused with the documented code, and recorded."""
-    store, head, _ = case
+    store, request, _ = case
     mutate, expected = MUTATIONS[name]
-    assert answer(store, mutate(store, head)) == expected
+    assert answer(store, mutate(store, request)) == expected
     assert [(seen.status, seen.operation) for seen in store.requests] == [(expected[0], "")]
 
 
@@ -169,21 +177,21 @@ def test_what_was_changed_is_refused(name, case):
 @settings(max_examples=50, deadline=None)
 def test_additional_headers_are_signed(case):
     """A header named in AdditionalHeaders may not change, vanish, or drop out of the list."""
-    store, head, additional = case
+    store, request, additional = case
     name = additional[0].lower()
-    assert answer(store, changed(head, name, f"{head.headers[name]}!")) == MISMATCH
-    assert answer(store, without(head, name)) == (400, "InvalidArgument", None)
+    assert answer(store, changed(request, name, f"{request.headers[name]}!")) == MISMATCH
+    assert answer(store, without(request, name)) == (400, "InvalidArgument", None)
     listed = ";".join(sorted(map(str.lower, additional)))
-    assert answer(store, authorized(head, f",AdditionalHeaders={listed}", "")) == MISMATCH
-    assert answer(store, authorized(head, f"={listed}", f"={listed.upper()}"))[1] == "InvalidArgument"
+    assert answer(store, authorized(request, f",AdditionalHeaders={listed}", "")) == MISMATCH
+    assert answer(store, authorized(request, f"={listed}", f"={listed.upper()}"))[1] == "InvalidArgument"
 
 
 @given(signed().filter(lambda case: not case[2]))
 @settings(max_examples=25, deadline=None)
 def test_other_headers_are_not_signed(case):
     """A proxy may change Host and User-Agent where they are not signed."""
-    store, head, _ = case
-    assert answer(store, changed(changed(head, "host", "127.0.0.1:1"), "user-agent", "x"))[0] == 200
+    store, request, _ = case
+    assert answer(store, changed(changed(request, "host", "127.0.0.1:1"), "user-agent", "x"))[0] == 200
 
 
 @given(stores(), queries(), st.integers(901, 10**6), st.sampled_from([-1, 1]))
@@ -200,13 +208,13 @@ def test_clocks_may_differ_by_a_quarter_of_an_hour(store, query, seconds, sign_o
 def test_security_tokens(store, query, token):
     """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones have their codes."""
     right = store.security_token
-    head = sign(store, query)
+    request = sign(store, query)
     store.security_token = f"{token}-"
     assert answer(store, sign(store, query))[0] == 200
     if right is None:
-        assert answer(store, head) == (403, "InvalidAccessKeyId", "0002-00000003")
+        assert answer(store, request) == (403, "InvalidAccessKeyId", "0002-00000003")
     else:
-        assert answer(store, head) == (403, "InvalidSecurityToken", "0002-00000008")
+        assert answer(store, request) == (403, "InvalidSecurityToken", "0002-00000008")
     issued = sign(store, query)
     store.token_expires = NOW + 0.5
     assert answer(store, issued)[0] == 200
@@ -220,9 +228,9 @@ def test_security_tokens(store, query, token):
 @settings(max_examples=50, deadline=None)
 def test_the_secret_decides(store, query, secret):
     """A request signed with another secret is refused; the error echoes key id and string to sign, as the real one."""
-    head = sign(store, query)
+    request = sign(store, query)
     store.access_key_secret = f"{secret}.another-secret"  # a short one could stand in any text
-    reply, _ = Service([store]).answer(head)
+    reply, _ = Responder([store]).respond(request)
     error = ET.fromstring(reply.body)
     assert error.findtext("Code") == "SignatureDoesNotMatch"
     assert error.findtext("OSSAccessKeyId") == store.access_key_id
@@ -237,9 +245,9 @@ def test_the_secret_decides(store, query, secret):
 @settings(max_examples=50, deadline=None)
 def test_key_and_region_pick_the_store(several, query):
     """Behind one host each store answers, and records, what is signed with its key for its region."""
-    service = Service(several)
+    service = Responder(several)
     for store in several:
-        assert service.answer(sign(store, query))[0].status == 200
+        assert service.respond(sign(store, query))[0].status == 200
     assert [len(store.requests) for store in several] == [1] * len(several)
 
 
@@ -251,12 +259,12 @@ def test_the_judge_agrees_over_a_real_socket():
         for page in range(1, 4):
             query = "max-keys=10&batchJob=&batchJobStatuses=New%20%7c%20Active"
             query += f"&continuation-token={quote(token, safe='')}" if token else ""
-            head = sign(store, query, {"User-Agent": "a (b; c)"}, additional=["host", "user-agent"])
-            reply = send(url, head)
+            request = sign(store, query, {"User-Agent": "a (b; c)"}, additional=["host", "user-agent"])
+            reply = send(url, request)
             assert (reply.status, reply.jobs[0].id) == (200, str(page * 10 - 10))
             token = reply.token
         assert token is None
-        assert send(url, authorized(head, "Signature=", "Signature=0")).code == "SignatureDoesNotMatch"
+        assert send(url, authorized(request, "Signature=", "Signature=0")).code == "SignatureDoesNotMatch"
 
 
 def test_a_recorded_request_can_be_judged_again(store, store_url):
@@ -265,5 +273,5 @@ def test_a_recorded_request_can_be_judged_again(store, store_url):
     sent = sign(store, "batchJob&max-keys=5", additional=["host"])
     assert send(store_url, sent).status == 200
     seen = store.requests[0]
-    again = sign(store, seen.head.query, {"host": seen.head.headers["host"]}, additional=["host"], at=seen.time)
-    assert again.headers["authorization"] == seen.head.headers["authorization"] == sent.headers["authorization"]
+    again = sign(store, seen.raw.query, {"host": seen.raw.headers["host"]}, additional=["host"], at=seen.time)
+    assert again.headers["authorization"] == seen.raw.headers["authorization"] == sent.headers["authorization"]

@@ -20,7 +20,7 @@ from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.s3 import S3
 from exporter.simulator import Fault, Store, World, make_jobs
-from exporter.simulator.dialects import WIRES
+from exporter.simulator.dialects import DIALECTS
 from exporter.simulator.jobs.plan import Detail
 from exporter.simulator.messages import Style
 from tests.rig import keys, rig, target_at
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-WIRE = WIRES["s3"]
 THEN = 1_795_325_400
 FAILED = Job(
     id="93735294-df46-44d5-8638-6356f335324e",
@@ -83,7 +82,7 @@ def store() -> Store:
     """A store of S3 with all that is hard to tell."""
     world = World.fixed(JOBS)
     world.details.update(DETAILS)
-    return Store(world, wire=WIRE, region="eu-west-1", security_token="FwoGZXIvYXdzE+/=EXAMPLE")
+    return Store(world, provider="s3", region="eu-west-1", security_token="FwoGZXIvYXdzE+/=EXAMPLE")
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def read(told, operation=None):
 @settings(max_examples=100, deadline=None)
 def test_the_official_parser_and_ours_read_what_is_written(session, listed, token, style):
     """Whatever the jobs hold, and in each form, botocore and the exporter find just these jobs and this token."""
-    body = WIRE.listed(listed, token, style)
+    body = DIALECTS["s3"].list_response(listed, token, style)
     shape = session.get_service_model("s3control").operation_model("ListJobs").output_shape
     answer = {"status_code": 200, "headers": {}, "body": body}
     told = botocore.parsers.RestXMLParser().parse(answer, shape)
@@ -137,7 +136,7 @@ def test_the_official_client_lists_all_pages(official, store, size):
         more = {"NextToken": page["NextToken"]}
     assert found == JOBS
     assert len(store.requests) == -(-len(JOBS) // size)
-    assert store.requests[0].head.headers["host"].startswith(f"{store.account_id}.127.0.0.1:")
+    assert store.requests[0].raw.headers["host"].startswith(f"{store.account_id}.127.0.0.1:")
 
 
 def test_the_official_client_may_ask_for_some_statuses(official, store):
@@ -198,7 +197,7 @@ async def test_the_exporter_lists_what_the_store_knows(store, store_url, page_si
     assert {job.id: job for job in listing.jobs} == {
         job.id: job._replace(description=job.description or None) for job in JOBS
     }
-    assert "jobStatuses" not in "".join(seen.head.query for seen in store.requests)
+    assert "jobStatuses" not in "".join(seen.raw.query for seen in store.requests)
 
 
 async def test_the_exporter_describes_what_the_store_knows(store, store_url):

@@ -12,7 +12,7 @@ from exporter.simulator import Fault, Scenario, Store, World
 from exporter.simulator.dialects.s3 import S3
 from exporter.simulator.jobs.plan import Detail
 from exporter.simulator.messages import Style
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.simulator.official_s3 import PATH, sign
 
 NOW = 1_795_325_400.0
@@ -61,12 +61,12 @@ JOB = Job(
 @pytest.fixture
 def store() -> Store:
     """A store of S3 with 24 jobs."""
-    return Store(World.fixed(JOBS), wire=S3, region="us-west-2", clock=lambda: NOW)
+    return Store(World.fixed(JOBS), provider="s3", region="us-west-2", clock=lambda: NOW)
 
 
 def ask(store, query="", **more):
     """Status and root element of the answer to a rightly signed request."""
-    reply, _ = Service([store]).answer(sign(store, query, **more))
+    reply, _ = Responder([store]).respond(sign(store, query, **more))
     return reply.status, ET.fromstring(reply.body)
 
 
@@ -82,7 +82,7 @@ def ids(root):
 
 def test_a_page_has_the_documented_form():
     """A page is written as the SDKs' model says, to the blank."""
-    assert S3.listed([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
+    assert S3.list_response([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
 
 
 @pytest.mark.parametrize("size", [1, 7, 23, 24, 25, 1000])
@@ -167,8 +167,8 @@ def test_the_account_must_be_right(store):
     address = {"host": "127.0.0.1:10084"}
     assert ask(store, headers=address)[0] == 200
     assert refused(store, headers={**address, "x-amz-account-id": other}) == (403, "AccessDenied")
-    head = sign(Store(store.world, wire=S3, region=store.region, account_id=other, clock=store.clock))
-    assert Service([store]).answer(head)[0].status == 403
+    request = sign(Store(store.world, provider="s3", region=store.region, account_id=other, clock=store.clock))
+    assert Responder([store]).respond(request)[0].status == 403
 
 
 def test_permissions_and_regions_that_are_not_enabled(store):
@@ -185,14 +185,14 @@ def test_permissions_and_regions_that_are_not_enabled(store):
 def test_an_error_has_the_documented_form(store):
     """An error is wrapped, and its two request ids stand in headers, too; where there is no body, only there."""
     store.faults.add(Fault("error", status=503, code="SlowDown", message="Reduce your request rate.", times=1))
-    reply, _ = Service([store]).answer(sign(store))
+    reply, _ = Responder([store]).respond(sign(store))
     root = ET.fromstring(reply.body)
     assert [element.tag for element in root] == ["Error", "RequestId", "HostId"]
     assert [element.text for element in root.findall("Error/*")] == ["SlowDown", "Reduce your request rate."]
     assert root.findtext("RequestId") == reply.headers["x-amz-request-id"]
     assert root.findtext("HostId") == reply.headers["x-amz-id-2"]
     store.faults.add(Fault("error", status=503, bodyless=True))
-    reply, _ = Service([store]).answer(sign(store))
+    reply, _ = Responder([store]).respond(sign(store))
     assert (reply.status, reply.body) == (503, b"")
     assert reply.headers["x-amz-request-id"]
 
@@ -221,7 +221,7 @@ def test_a_scenario_may_be_of_this_service():
     """A scenario names the service and the account of its stores; the account must have its 12 digits."""
     (store,) = Scenario.from_mapping({"provider": "s3", "account_id": "012345678901", "regions": ["us-west-2"]}).stores
     assert ask(store)[0] == 200
-    assert (store.wire, store.account_id, store.region) == (S3, "012345678901", "us-west-2")
+    assert (store.provider, store.account_id, store.region) == ("s3", "012345678901", "us-west-2")
     with pytest.raises(ConfigError, match=r"^account_id: must be 12 digits, in quotes$"):
         Scenario.from_mapping({"provider": "s3", "account_id": "12345678901"})
 
@@ -229,6 +229,8 @@ def test_a_scenario_may_be_of_this_service():
 def test_an_unsigned_request_is_refused(store):
     """A request without a signature is denied in the service's own words."""
     signed = sign(store)
-    head = replace(signed, headers={name: signed.headers[name] for name in signed.headers.keys() - {"authorization"}})
-    reply, _ = Service([store]).answer(head)
+    request = replace(
+        signed, headers={name: signed.headers[name] for name in signed.headers.keys() - {"authorization"}}
+    )
+    reply, _ = Responder([store]).respond(request)
     assert (reply.status, ET.fromstring(reply.body).findtext("Error/Code")) == (403, "AccessDenied")

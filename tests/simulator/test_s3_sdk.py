@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, Job
 from exporter.simulator import Store, World, create_app
-from exporter.simulator.dialects import WIRES, tokens
+from exporter.simulator.dialects import DIALECTS, tokens
 from exporter.simulator.messages import Position
-from exporter.simulator.responder import Service
+from exporter.simulator.responder import Responder
 from tests.serving import serve
 from tests.simulator.official_oss import send
 from tests.simulator.official_s3 import PATH, sign
@@ -32,7 +32,7 @@ values = st.text(string.ascii_letters + " !\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", min
 def stores(draw):
     return Store(
         World.fixed(JOBS),
-        wire=WIRES["s3"],
+        provider="s3",
         region=draw(st.sampled_from(["us-west-2", "eu-central-1", "cn-north-1"])),
         account_id=draw(st.sampled_from(["111122223333", "012345678901"])),
         access_key_id=draw(words),
@@ -66,8 +66,8 @@ def signed(draw):
     return store, sign(store, query, headers, path=path, at=NOW + draw(st.integers(-890, 890)))
 
 
-def answer(store, head, *others):
-    reply, _ = Service([store, *others]).answer(head)
+def answer(store, request, *others):
+    reply, _ = Responder([store, *others]).respond(request)
     return reply.status, ET.fromstring(reply.body).findtext("Error/Code")
 
 
@@ -75,79 +75,87 @@ def answer(store, head, *others):
 @settings(max_examples=300, deadline=None)
 def test_what_the_official_package_signs_is_accepted(case):
     """Every request that botocore signs is answered."""
-    store, head = case
-    assert answer(store, head) == (200, None)
+    store, request = case
+    assert answer(store, request) == (200, None)
     assert store.requests[-1].status == 200
 
 
-def changed(head, name, value):
-    return replace(head, headers={**head.headers, name: value})
+def changed(request, name, value):
+    return replace(request, headers={**request.headers, name: value})
 
 
-def without(head, name):
-    return replace(head, headers={key: value for key, value in head.headers.items() if key != name})
+def without(request, name):
+    return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
 
 
-def authorized(head, old, new):
-    text = head.headers["authorization"]
+def authorized(request, old, new):
+    text = request.headers["authorization"]
     assert old in text
-    return changed(head, "authorization", text.replace(old, new, 1))
+    return changed(request, "authorization", text.replace(old, new, 1))
 
 
 MISMATCH = (403, "SignatureDoesNotMatch")
 DENIED = (403, "AccessDenied")
 MALFORMED = (400, "AuthorizationHeaderMalformed")
 MUTATIONS = {
-    "a parameter more": (lambda _, head: replace(head, query=f"{head.query}&maxResults=7"), MISMATCH),
-    "a parameter that is empty": (lambda _, head: replace(head, query=f"{head.query}&a"), MISMATCH),
-    "another method": (lambda _, head: replace(head, method="PUT"), MISMATCH),
-    "another path": (lambda _, head: replace(head, path=f"{head.path}/"), MISMATCH),
-    "another way to write the path": (lambda _, head: replace(head, path=head.path.replace("j", "%6A")), MISMATCH),
-    "another host": (lambda _, head: changed(head, "host", "other.example"), MISMATCH),
-    "another account": (lambda _, head: changed(head, "x-amz-account-id", "999999999999"), MISMATCH),
-    "a signed header changed": (lambda _, head: changed(head, "x-amz-extra", "other!"), MISMATCH),
-    "another payload": (lambda _, head: changed(head, "x-amz-content-sha256", "UNSIGNED-PAYLOAD"), MISMATCH),
-    "a second later": (
-        lambda _, head: changed(head, "x-amz-date", f"{head.headers['x-amz-date'][:-3]}{_other_second(head)}Z"),
+    "a parameter more": (lambda _, request: replace(request, query=f"{request.query}&maxResults=7"), MISMATCH),
+    "a parameter that is empty": (lambda _, request: replace(request, query=f"{request.query}&a"), MISMATCH),
+    "another method": (lambda _, request: replace(request, method="PUT"), MISMATCH),
+    "another path": (lambda _, request: replace(request, path=f"{request.path}/"), MISMATCH),
+    "another way to write the path": (
+        lambda _, request: replace(request, path=request.path.replace("j", "%6A")),
         MISMATCH,
     ),
-    "another signature": (lambda _, head: authorized(head, "Signature=", "Signature=0"), MISMATCH),
-    "a header that is not signed": (lambda _, head: changed(head, "x-amz-more", "1"), DENIED),
-    "a header taken off the list": (lambda _, head: authorized(head, ";x-amz-extra", ""), DENIED),
-    "a host that is not signed": (lambda _, head: authorized(head, "host;", ""), DENIED),
-    "no date": (lambda _, head: without(head, "x-amz-date"), DENIED),
-    "a date of another form": (lambda _, head: changed(head, "x-amz-date", "Sun, 22 Nov 2026 05:30:00 GMT"), DENIED),
-    "a date that is none": (lambda _, head: changed(head, "x-amz-date", "20261322T053000Z"), DENIED),
-    "no signature": (lambda _, head: without(head, "authorization"), DENIED),
-    "a signed header less": (lambda _, head: without(head, "x-amz-extra"), MALFORMED),
+    "another host": (lambda _, request: changed(request, "host", "other.example"), MISMATCH),
+    "another account": (lambda _, request: changed(request, "x-amz-account-id", "999999999999"), MISMATCH),
+    "a signed header changed": (lambda _, request: changed(request, "x-amz-extra", "other!"), MISMATCH),
+    "another payload": (lambda _, request: changed(request, "x-amz-content-sha256", "UNSIGNED-PAYLOAD"), MISMATCH),
+    "a second later": (
+        lambda _, request: changed(
+            request, "x-amz-date", f"{request.headers['x-amz-date'][:-3]}{_other_second(request)}Z"
+        ),
+        MISMATCH,
+    ),
+    "another signature": (lambda _, request: authorized(request, "Signature=", "Signature=0"), MISMATCH),
+    "a header that is not signed": (lambda _, request: changed(request, "x-amz-more", "1"), DENIED),
+    "a header taken off the list": (lambda _, request: authorized(request, ";x-amz-extra", ""), DENIED),
+    "a host that is not signed": (lambda _, request: authorized(request, "host;", ""), DENIED),
+    "no date": (lambda _, request: without(request, "x-amz-date"), DENIED),
+    "a date of another form": (
+        lambda _, request: changed(request, "x-amz-date", "Sun, 22 Nov 2026 05:30:00 GMT"),
+        DENIED,
+    ),
+    "a date that is none": (lambda _, request: changed(request, "x-amz-date", "20261322T053000Z"), DENIED),
+    "no signature": (lambda _, request: without(request, "authorization"), DENIED),
+    "a signed header less": (lambda _, request: without(request, "x-amz-extra"), MALFORMED),
     "a list in another order": (
-        lambda _, head: authorized(head, "x-amz-content-sha256;x-amz-date", "x-amz-date;x-amz-content-sha256"),
+        lambda _, request: authorized(request, "x-amz-content-sha256;x-amz-date", "x-amz-date;x-amz-content-sha256"),
         MALFORMED,
     ),
-    "another day in the scope": (lambda _, head: authorized(head, "/20261122/", "/20261121/"), MALFORMED),
-    "another region": (lambda store, head: authorized(head, f"/{store.region}/", "/us-east-9/"), MALFORMED),
-    "another service": (lambda _, head: authorized(head, "/s3/", "/s3control/"), MALFORMED),
-    "another ending": (lambda _, head: authorized(head, "/aws4_request", "/aws5_request"), MALFORMED),
-    "half a signature": (lambda _, head: authorized(head, ", Signature=", ", Sig="), MALFORMED),
-    "an old signature": (lambda _, head: changed(head, "authorization", "AWS a:b"), (400, "InvalidRequest")),
-    "no payload hash": (lambda _, head: without(head, "x-amz-content-sha256"), (400, "InvalidRequest")),
+    "another day in the scope": (lambda _, request: authorized(request, "/20261122/", "/20261121/"), MALFORMED),
+    "another region": (lambda store, request: authorized(request, f"/{store.region}/", "/us-east-9/"), MALFORMED),
+    "another service": (lambda _, request: authorized(request, "/s3/", "/s3control/"), MALFORMED),
+    "another ending": (lambda _, request: authorized(request, "/aws4_request", "/aws5_request"), MALFORMED),
+    "half a signature": (lambda _, request: authorized(request, ", Signature=", ", Sig="), MALFORMED),
+    "an old signature": (lambda _, request: changed(request, "authorization", "AWS a:b"), (400, "InvalidRequest")),
+    "no payload hash": (lambda _, request: without(request, "x-amz-content-sha256"), (400, "InvalidRequest")),
     "the hash of some payload": (
-        lambda _, head: changed(head, "x-amz-content-sha256", "0" * 64),
+        lambda _, request: changed(request, "x-amz-content-sha256", "0" * 64),
         (400, "XAmzContentSHA256Mismatch"),
     ),
     "a day earlier": (
-        lambda _, head: changed(head, "x-amz-date", f"20261121{head.headers['x-amz-date'][8:]}"),
+        lambda _, request: changed(request, "x-amz-date", f"20261121{request.headers['x-amz-date'][8:]}"),
         (403, "RequestTimeTooSkewed"),
     ),
     "another key": (
-        lambda store, head: authorized(head, f"={store.access_key_id}/", f"={store.access_key_id}x/"),
+        lambda store, request: authorized(request, f"={store.access_key_id}/", f"={store.access_key_id}x/"),
         (403, "InvalidAccessKeyId"),
     ),
 }
 
 
-def _other_second(head):
-    return f"{(int(head.headers['x-amz-date'][-3:-1]) + 1) % 60:02}"
+def _other_second(request):
+    return f"{(int(request.headers['x-amz-date'][-3:-1]) + 1) % 60:02}"
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -155,9 +163,9 @@ def _other_second(head):
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
     """A request that was changed after it was signed is refused with the documented code, and recorded."""
-    store, head = case
+    store, request = case
     mutate, expected = MUTATIONS[name]
-    assert answer(store, mutate(store, head)) == expected
+    assert answer(store, mutate(store, request)) == expected
     assert [(seen.status, seen.operation) for seen in store.requests] == [(expected[0], "")]
 
 
@@ -165,8 +173,8 @@ def test_what_was_changed_is_refused(name, case):
 @settings(max_examples=25, deadline=None)
 def test_other_headers_are_not_signed(case):
     """A proxy may change or add what is not signed."""
-    store, head = case
-    assert answer(store, changed(changed(head, "user-agent", "x"), "via", "1.1 proxy"))[0] == 200
+    store, request = case
+    assert answer(store, changed(changed(request, "user-agent", "x"), "via", "1.1 proxy"))[0] == 200
 
 
 @given(stores(), questions(), st.integers(901, 10**6), st.sampled_from([-1, 1]))
@@ -184,11 +192,11 @@ def test_clocks_may_differ_by_a_quarter_of_an_hour(store, question, seconds, sig
 def test_session_tokens(store, token):
     """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones have their codes."""
     right = store.security_token
-    head = sign(store)
+    request = sign(store)
     store.security_token = f"{token}-"
     assert answer(store, sign(store))[0] == 200
     expected = (403, "InvalidAccessKeyId") if right is None else (400, "InvalidToken")
-    assert answer(store, head) == expected
+    assert answer(store, request) == expected
     issued = sign(store)
     store.token_expires = NOW + 0.5
     assert answer(store, issued)[0] == 200
@@ -202,9 +210,9 @@ def test_session_tokens(store, token):
 @settings(max_examples=50, deadline=None)
 def test_the_secret_decides(store, secret):
     """A request signed with another secret is refused; the error echoes key id and string to sign, as the real one."""
-    head = sign(store)
+    request = sign(store)
     store.access_key_secret = f"{secret}.another-secret"  # a short one could stand in any text
-    reply, _ = Service([store]).answer(head)
+    reply, _ = Responder([store]).respond(request)
     error = ET.fromstring(reply.body).find("Error")
     assert error is not None
     assert error.findtext("Code") == "SignatureDoesNotMatch"
@@ -219,19 +227,19 @@ def test_the_secret_decides(store, secret):
 @settings(max_examples=50, deadline=None)
 def test_key_and_region_pick_the_store(several):
     """Behind one host each store answers, and records, what is signed with its key for its region."""
-    service = Service(several)
+    service = Responder(several)
     for store in several:
-        assert service.answer(sign(store))[0].status == 200
+        assert service.respond(sign(store))[0].status == 200
     assert [len(store.requests) for store in several] == [1] * len(several)
 
 
 def test_stores_of_other_services_stand_beside_it():
     """Behind one host with stores of other services a request is answered, and refused, in the words of its own."""
-    store = Store(World.fixed(JOBS), wire=WIRES["s3"], clock=lambda: NOW)
-    others = [Store(World.fixed([]), wire=wire) for name, wire in WIRES.items() if name != "s3"]
-    service = Service([*others, store])
-    assert service.answer(sign(store))[0].status == 200
-    refused, _ = service.answer(authorized(sign(store), store.access_key_id, "AKIDOTHER"))
+    store = Store(World.fixed(JOBS), provider="s3", clock=lambda: NOW)
+    others = [Store(World.fixed([]), provider=name) for name in DIALECTS if name != "s3"]
+    service = Responder([*others, store])
+    assert service.respond(sign(store))[0].status == 200
+    refused, _ = service.respond(authorized(sign(store), store.access_key_id, "AKIDOTHER"))
     assert ET.fromstring(refused.body).findtext("Error/AWSAccessKeyId") == "AKIDOTHER"
     assert [seen.status for seen in store.requests] == [200, 403]
     assert not any(other.requests for other in others)
@@ -239,7 +247,7 @@ def test_stores_of_other_services_stand_beside_it():
 
 def test_the_judge_agrees_over_a_real_socket():
     """The signature is checked from what stands on the wire: hostile values arrive as they were signed."""
-    store = Store(World.fixed(JOBS), wire=WIRES["s3"], security_token="a+b/c==")
+    store = Store(World.fixed(JOBS), provider="s3", security_token="a+b/c==")
     with serve(create_app(store)) as url:
         for job in JOBS:
             reply = send(url, sign(store, path=f"{PATH}/{quote(job.id, safe='')}", headers={"user-agent": "a (b; c)"}))

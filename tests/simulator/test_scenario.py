@@ -4,7 +4,7 @@ import pytest
 
 from exporter.core.errors import ConfigError
 from exporter.core.jobs import TERMINAL_STATUSES
-from exporter.simulator import WIRES, Fault, Scenario, Store
+from exporter.simulator import DIALECTS, Fault, Scenario, Store
 from exporter.simulator.jobs.world import FixedWorld, StreamWorld
 from exporter.simulator.messages import Style
 from exporter.simulator.store import DEMO_KEY_ID, DEMO_KEY_SECRET
@@ -33,7 +33,7 @@ def test_an_empty_scenario_is_one_store():
 def test_the_demo_has_every_service_and_regions_with_other_jobs():
     """The demo has each service; its stores differ in region and jobs."""
     stores = Scenario.demo().stores
-    assert {id(store.wire) for store in stores} == {id(wire) for wire in WIRES.values()}
+    assert {store.provider for store in stores} == DIALECTS.keys()
     assert len({store.region for store in stores}) == len(stores)
     assert len({store.world.jobs(NOW)[0].id for store in stores}) == len(stores)
 
@@ -172,7 +172,7 @@ def test_all_problems_are_told_at_once():
         ({"jobs": {"count": 119, "every": "5s"}}, ["jobs.count: must not be less than keep"]),
         (
             {"jobs": {"count": 500, "every": "1s", "keep": 239}},
-            ["jobs.count: needs every times keep to be 240s at least: so long a job may live"],
+            ["jobs.count: needs every times keep to be at least 240s, the longest life of a job"],
         ),
     ],
 )

@@ -12,7 +12,7 @@ from exporter.simulator.messages import Position
 positions = st.builds(
     Position, st.integers(1, 10**6), st.integers(0, 10**6), st.text(max_size=60).filter(str.isprintable), st.booleans()
 )
-lengths = st.integers(0, tokens.LONGEST)
+lengths = st.integers(0, tokens.MAX_LENGTH)
 
 
 @given(positions, lengths)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
-from exporter.simulator.jobs.plan import DECK, MOST_PRIORITY, Detail, draw
+from exporter.simulator.jobs.plan import MAX_PRIORITY, OUTCOMES, Detail, draw
 from exporter.simulator.jobs.world import World, make_jobs
 
 LEGAL = {
@@ -162,7 +162,7 @@ def test_made_jobs_hold_what_is_hard_to_show():
     jobs = make_jobs(1000, now=NOW)
     assert any((job.succeeded or 0) > 2**32 for job in jobs)
     assert any(job.tasks == 10_000_000_000 for job in jobs)
-    assert {0, MOST_PRIORITY} <= {job.priority for job in jobs}
+    assert {0, MAX_PRIORITY} <= {job.priority for job in jobs}
     assert len({job.operation for job in jobs}) == 5
     text = "".join(job.description or "" for job in jobs)
     assert set('"\\\n\r\t<&>é🚚') - {"é"} <= set(text)
@@ -207,7 +207,7 @@ def test_failed_jobs_say_why_and_suspended_ones_since_when(seed):
 
 
 def test_each_run_of_jobs_has_all_fates():
-    """Of as many jobs in a row as the deck has cards, aligned to it, each fate comes up as often as it stands there."""
-    plans = [draw(3, index, 0) for index in range(len(DECK) * 7, len(DECK) * 8)]
+    """Of as many jobs in a row as the deck has cards, aligned to it, each outcome comes up as often as it stands there."""
+    plans = [draw(3, index, 0) for index in range(len(OUTCOMES) * 7, len(OUTCOMES) * 8)]
     last = sorted(plan.phases[-1][0] for plan in plans)
     assert last == sorted(["Complete"] * 8 + ["Failed"] * 3 + ["Cancelled", "Suspended", "Active", "Preparing"])

@@ -1,4 +1,7 @@
-"""The services that can be simulated. A new one is a wire in a file of its own and a line in `WIRES`."""
+"""How each simulated service speaks: its signature, its parameters, its XML and its errors.
+
+A new service is one more file with a `Dialect` and one more line in `DIALECTS`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from exporter.simulator.dialects.oss import OSS
 from exporter.simulator.dialects.s3 import S3
 
 if TYPE_CHECKING:
-    from exporter.simulator.messages import Wire
+    from exporter.simulator.dialects.dialect import Dialect
 
-WIRES: Final[dict[str, Wire]] = {"oss": OSS, "cos": COS, "s3": S3}
-"""Each wire by the word that names the service in a scenario, as in the configuration."""
+DIALECTS: Final[dict[str, Dialect]] = {"oss": OSS, "cos": COS, "s3": S3}
+"""Each dialect by the provider's name in the configuration."""

@@ -1,6 +1,6 @@
-"""Page tokens as hostile as they are documented: every allowed special character, another token for each page.
+"""Page tokens as awkward as the documentation allows: every special character, a different token for each page.
 
-A token holds its position itself, so it stays good when jobs come and go and when the simulator starts anew.
+A token contains its position, so it stays valid when jobs are added or removed and when the simulator restarts.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 
 from exporter.simulator.messages import Position
 
-LONGEST: Final = 1024
+MAX_LENGTH: Final = 1024
 _SPECIALS: Final = "+:/=?#-_"
 _FILLER: Final = "Zz09+:/=?-_"
 
 
 def encode(position: Position, length: int = 0) -> str:
-    """The token for `position`, of at least `length` characters; the same for the same arguments."""
+    """Returns the token for `position`, at least `length` characters long; the same arguments give the same token."""
     plain = f"{position.page}.{position.offset}.{int(position.again)}.{length}.{position.last}".encode()
     digest = hashlib.sha256(plain).digest()
     turn = digest[0] % len(_SPECIALS)
@@ -29,13 +29,13 @@ def encode(position: Position, length: int = 0) -> str:
 
 
 def decode(token: str) -> Position:
-    """The position that `token` stands for. Raises ValueError where it is none that `encode` made."""
+    """Returns the position in `token`. Raises ValueError if `encode` did not make it."""
     try:
         plain = base64.b64decode(token[len(_SPECIALS) :].partition("#")[0], validate=True)[6:].decode()
         page, offset, again, length, last = plain.split(".", 4)
         position = Position(int(page), int(offset), last, again == "1")
-        genuine = int(length) <= LONGEST and encode(position, int(length)) == token
-    except ValueError:  # of base64, UTF-8, the parts or the numbers
+        genuine = int(length) <= MAX_LENGTH and encode(position, int(length)) == token
+    except ValueError:  # from base64, UTF-8, the split or the numbers
         genuine = False
     if not genuine:
         raise ValueError("not a page token")

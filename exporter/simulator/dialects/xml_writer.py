@@ -1,4 +1,4 @@
-"""The XML that the batch operations of all the services share, as a store writes it. They differ in a `Form`."""
+"""Writes the XML of the batch operations, which all services share up to an `XmlLayout`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-# XML 1.0 cannot hold the rest of the control characters at all, and a reader turns a bare \r into \n.
+# XML 1.0 cannot contain these control characters at all, and a parser turns a bare \r into \n.
 _NOT_XML: Final = (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
 _ESCAPES: Final = {
     **dict.fromkeys(_NOT_XML, "\N{REPLACEMENT CHARACTER}"),
@@ -23,70 +23,71 @@ _ESCAPES: Final = {
 _SPECIAL: Final = re.compile("[&<>\\x00-\\x08\\x0b-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
 
 
-class Form(NamedTuple):
-    """How one service writes.
-
-    `item` is the tag of a job in a page, `time` writes Unix seconds, `fixed` are leaves of a described job (their
-    content is XML) that are the same for every job.
-    """
+class XmlLayout(NamedTuple):
+    """How the XML of one service differs from the others."""
 
     item: str
+    """The tag of a job in a page."""
     time: Callable[[float], object]
+    """Formats Unix seconds."""
     fixed: Mapping[str, str]
+    """Elements of a described job that are the same for every job; the values are XML."""
     namespace: str = ""
-    """Of all elements but an error's; empty: none."""
+    """Of every element outside errors; empty: none."""
     elapsed: bool = True
-    """The time in status Active is told."""
+    """The time in status Active is included."""
     suspension: bool = True
-    """A described job tells since when and why it is suspended."""
+    """A described job contains SuspendedDate and SuspendedCause."""
     failure: str = "JobFailure"
-    """The tag of a described job's reason to fail."""
+    """The tag of a described job's failure reason."""
 
 
 def escape(text: str) -> str:
-    """`text` as the content of an element; what XML cannot hold becomes U+FFFD."""
-    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text  # translating costs ten times what looking does
+    """Returns `text` as the content of an element; characters that XML cannot contain become U+FFFD."""
+    return (
+        text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+    )  # translating costs ten times as much as searching
 
 
-def page(jobs: Sequence[Job], token: str | None, style: Style, form: Form) -> bytes:
-    """A page of ListJobs."""
+def page(jobs: Sequence[Job], token: str | None, style: Style, layout: XmlLayout) -> bytes:
+    """Returns a page of ListJobs."""
     if token is None and style.empty_last_token:
         token = ""
     next_token = "" if token is None else f"   <NextToken>{escape(token)}</NextToken>\n"
     extra = "   <IsTruncated><Maybe/></IsTruncated>\n" if style.unknown_elements else ""
-    listed = ["   <Jobs>\n", *[_descriptor(job, style, form) for job in jobs], "   </Jobs>\n"]
+    listed = ["   <Jobs>\n", *[_job_item(job, style, layout) for job in jobs], "   </Jobs>\n"]
     inner = [next_token, extra, *listed] if style.token_first else [extra, *listed, next_token]
-    return _document("ListJobsResult", inner, form)
+    return _document("ListJobsResult", inner, layout)
 
 
-def described(job: Job, detail: Detail, form: Form) -> bytes:
-    """The answer of DescribeJob."""
+def described(job: Job, detail: Detail, layout: XmlLayout) -> bytes:
+    """Returns the response of DescribeJob."""
     code, reason = escape(detail.failure_code), escape(detail.failure_reason)
     failure = f"<FailureCode>{code}</FailureCode><FailureReason>{reason}</FailureReason>" if code or reason else ""
-    suspended = detail.suspended if form.suspension else None
+    suspended = detail.suspended if layout.suspension else None
     leaves = {
-        **form.fixed,
+        **layout.fixed,
         "ConfirmationRequired": "true" if detail.confirmation_required else "false",
-        "CreationTime": _time(job.created, form),
+        "CreationTime": _time(job.created, layout),
         "Description": _text(job.description),
-        "FailureReasons": f"<{form.failure}>{failure}</{form.failure}>",
+        "FailureReasons": f"<{layout.failure}>{failure}</{layout.failure}>",
         "JobId": _text(job.id),
         "Operation": f"<{job.operation}/>" if job.operation and job.operation.isidentifier() else "",
         "Priority": job.priority,
         "Status": _text(job.status),
         "StatusUpdateReason": _text(detail.status_update_reason),
         "SuspendedCause": None if suspended is None else "Waiting for confirmation",
-        "SuspendedDate": _time(suspended, form),
-        "TerminationDate": _time(job.terminated, form),
+        "SuspendedDate": _time(suspended, layout),
+        "TerminationDate": _time(job.terminated, layout),
     }
     written = {tag: _leaf(tag, content) for tag, content in leaves.items()}
-    written["ProgressSummary"] = _progress(job, form, in_timers=True)
+    written["ProgressSummary"] = _progress(job, layout, in_timers=True)
     inner = (text for _, text in sorted(written.items()))
-    return _document("DescribeJobResult", ["      <Job>\n", *inner, "      </Job>\n"], form)
+    return _document("DescribeJobResult", ["      <Job>\n", *inner, "      </Job>\n"], layout)
 
 
 def error(parts: Mapping[str, str], around: Mapping[str, str] | None = None) -> bytes:
-    """An error; `parts` are its elements in their order. `around`: ErrorResponse wraps it and holds these, too."""
+    """Returns an error with the elements `parts`; with `around`, inside an ErrorResponse that also has those."""
     text = f"<Error>\n{_leaves(parts)}</Error>\n"
     if around is not None:
         text = f"<ErrorResponse>\n{text}{_leaves(around)}</ErrorResponse>\n"
@@ -97,25 +98,27 @@ def _leaves(parts: Mapping[str, str]) -> str:
     return "".join(f"  <{tag}>{escape(value)}</{tag}>\n" for tag, value in parts.items())
 
 
-def _document(tag: str, inner: Iterable[str], form: Form) -> bytes:
-    namespace = f' xmlns="{form.namespace}"' if form.namespace else ""
+def _document(tag: str, inner: Iterable[str], layout: XmlLayout) -> bytes:
+    namespace = f' xmlns="{layout.namespace}"' if layout.namespace else ""
     pieces = (f"{_DECLARATION}<{tag}{namespace}>\n", *inner, f"</{tag}>\n")
-    return b"".join([piece.encode() for piece in pieces])  # joined first, one emoji would widen every character
+    return b"".join(
+        [piece.encode() for piece in pieces]
+    )  # joining first would let one emoji widen every character in memory
 
 
-def _descriptor(job: Job, style: Style, form: Form) -> str:
+def _job_item(job: Job, style: Style, layout: XmlLayout) -> str:
     inner = (
-        _leaf("CreationTime", _time(job.created, form)),
+        _leaf("CreationTime", _time(job.created, layout)),
         _leaf("Description", _text(job.description)),
         _leaf("Labels", "<Label><Status>Frozen</Status></Label>" if style.unknown_elements else None),
         _leaf("JobId", _text(job.id)),
         _leaf("Operation", _text(job.operation)),
         _leaf("Priority", job.priority),
-        _progress(job, form, in_timers=style.elapsed_in_timers),
+        _progress(job, layout, in_timers=style.elapsed_in_timers),
         _leaf("Status", _text(job.status)),
-        _leaf("TerminationDate", _time(job.terminated, form)),
+        _leaf("TerminationDate", _time(job.terminated, layout)),
     )
-    return f"      <{form.item}>\n{''.join(inner)}      </{form.item}>\n"
+    return f"      <{layout.item}>\n{''.join(inner)}      </{layout.item}>\n"
 
 
 _PAD: Final = " " * 9
@@ -129,14 +132,14 @@ def _text(text: str | None) -> str | None:
     return None if text is None else escape(text)
 
 
-def _time(time: float | None, form: Form) -> object:
-    return None if time is None else form.time(time)
+def _time(time: float | None, layout: XmlLayout) -> object:
+    return None if time is None else layout.time(time)
 
 
-def _progress(job: Job, form: Form, *, in_timers: bool) -> str:
+def _progress(job: Job, layout: XmlLayout, *, in_timers: bool) -> str:
     pad = _PAD + "   "
     elapsed = ""
-    if form.elapsed:
+    if layout.elapsed:
         elapsed = _leaf("ElapsedTimeInActiveSeconds", job.elapsed_active, f"{pad}   " if in_timers else pad)
     if elapsed and in_timers:
         elapsed = f"{pad}<Timers>\n{elapsed}{pad}</Timers>\n"

@@ -1,1 +1,4 @@
-"""The jobs that a simulated store lists: their lives, and which of them exist at a moment."""
+"""The simulated jobs: `plan` is the life of one job, `world` is the list of jobs at a given time.
+
+Both are pure functions of a seed and the time. Requests, XML and clocks must not come in.
+"""
