@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from exporter.simulator import Store
 
 EARLY, LATE = 60, 10_000
-"""Seconds before and after its time that a signature holds; what the package does of its own accord."""
+"""Seconds before and after its time for which a signature is valid; the defaults of the SDK."""
 
 
 def authorization(
     method: str, url: str, headers: Mapping[str, str], key_id: str, secret: str, *, now: float, late: int = LATE
 ) -> str:
-    """The header Authorization for a request, signed at the Unix time `now`; which `headers` to sign it decides.
+    """Returns the Authorization header of a request signed at the Unix time `now`; the SDK chooses which headers to sign.
 
-    Its clock is set, because it asks nobody else for the time.
+    The SDK's clock is patched, because it accepts no time as an argument.
     """
     parts = urlsplit(url)
     config = CosConfig(Region="ap-guangzhou", SecretId=key_id, SecretKey=secret)
@@ -48,7 +48,7 @@ def sign(
     at: float | None = None,
     late: int = LATE,
 ) -> RawRequest:
-    """A request to `store`, signed at the Unix time `at` (None: by the store's clock). `headers` may replace any."""
+    """Returns a request to `store` signed at the Unix time `at` (None: the store's clock); `headers` override any."""
     token = {} if store.security_token is None else {"x-cos-security-token": store.security_token}
     host = f"{store.uin}.cos-control.{store.region}.myqcloud.com"
     sent = {"host": host, "x-cos-appid": store.appid, **token, **(headers or {})}

@@ -1,4 +1,4 @@
-"""Requests as the official package signs them, and one way to send them byte for byte."""
+"""Requests as the official SDK signs them, and a way to send them byte for byte."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sign(
     method: str = "GET",
     bucket: str | None = None,
 ) -> RawRequest:
-    """A request to `store`, signed at the Unix time `at` (None: by the store's clock)."""
+    """Returns a request to `store` signed at the Unix time `at` (None: by the store's clock)."""
     request = HttpRequest(method, f"https://{HOST}/?{query}", headers={"host": HOST, **(headers or {})})
     context = SigningContext(
         product="oss",
@@ -68,7 +68,7 @@ def sign(
 
 
 def send(url: str, request: RawRequest, body: bytes = b"") -> Reply:
-    """What the server at `url` answers to `request`, whatever that is."""
+    """Returns the response of the server at `url` to `request`."""
     with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection:
         connection.putrequest(
             request.method, f"{request.path}?{request.query}", skip_host=True, skip_accept_encoding=True
@@ -81,12 +81,12 @@ def send(url: str, request: RawRequest, body: bytes = b"") -> Reply:
 
 
 def ask(url: str, store: Store, query: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """The answer to a rightly signed request."""
+    """Returns the response to a correctly signed request."""
     return send(url, sign(store, query, headers))
 
 
 def read_jobs(body: bytes) -> list[Job]:
-    """The jobs of a page, read apart from the exporter's own reader."""
+    """Returns the jobs of a page, read without the exporter's parser."""
     root = ET.fromstring(body)
     assert root.tag == "ListJobsResult"
     return [_job(item) for item in root.findall("Jobs/JobListDescriptor")]

@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 PATH = "/v20180820/jobs"
 
 
-class Judged(NamedTuple):
+class Signed(NamedTuple):
     canonical: str
     text: str
     headers: dict[str, str]
     """All that are sent, in lower case."""
 
 
-def judge(method: str, url: str, headers: Mapping[str, str], keys: Credentials, region: str, now: float) -> Judged:
-    """What botocore makes of a request at the Unix time `now`: the stages of its `add_auth`, which reads the clock."""
+def sign_with_botocore(
+    method: str, url: str, headers: Mapping[str, str], keys: Credentials, region: str, now: float
+) -> Signed:
+    """Returns what botocore signs at the Unix time `now`, with the steps of its `add_auth`, which reads the clock."""
     signer = S3SigV4Auth(Keys(keys.key_id, keys.secret.reveal(), keys.token and keys.token.reveal()), "s3", region)
     request = AWSRequest(method, url, headers=dict(headers))
     request.context["timestamp"] = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -41,7 +43,7 @@ def judge(method: str, url: str, headers: Mapping[str, str], keys: Credentials, 
     canonical = signer.canonical_request(request)
     text = signer.string_to_sign(request, canonical)
     signer._inject_signature_to_request(request, signer.signature(text, request))
-    return Judged(canonical, text, {name.lower(): value for name, value in request.headers.items()})
+    return Signed(canonical, text, {name.lower(): value for name, value in request.headers.items()})
 
 
 def sign(
@@ -53,21 +55,21 @@ def sign(
     method: str = "GET",
     at: float | None = None,
 ) -> RawRequest:
-    """A request to `store`, signed at the Unix time `at` (None: by the store's clock). `headers` may replace any."""
+    """Returns a request to `store` signed at the Unix time `at` (None: the store's clock); `headers` override any."""
     host = f"{store.account_id}.s3-control.{store.region}.amazonaws.com"
     sent = {"host": host, "x-amz-account-id": store.account_id, **(headers or {})}
     url = f"https://{host}{path}{'?' + query if query else ''}"
     token = None if store.security_token is None else Secret(store.security_token)
     keys = Credentials(store.access_key_id, Secret(store.access_key_secret), token)
     now = store.clock() if at is None else at
-    return RawRequest(method, path, query, judge(method, url, sent, keys, store.region, now).headers)
+    return RawRequest(method, path, query, sign_with_botocore(method, url, sent, keys, store.region, now).headers)
 
 
 @contextlib.contextmanager
 def client(store: Store, url: str) -> Iterator[Any]:
-    """A client of botocore for `store` at the base URL `url`.
+    """Yields botocore's client for `store` at the base URL `url`.
 
-    It puts the account id in front of the host, so the resolver answers for such a name of this machine, too.
+    The client prepends the account id to the host, so the patched resolver removes it again.
     """
     resolve = socket.getaddrinfo
 

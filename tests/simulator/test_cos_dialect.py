@@ -83,12 +83,12 @@ jobs = st.builds(
 
 @pytest.fixture
 def store() -> Store:
-    """A store of COS with 25 jobs that change only where the test edits them."""
+    """A store of COS with 25 jobs that change only when the test edits them."""
     return Store(World.fixed(make_jobs(25, now=NOW)), provider="cos", region="ap-chengdu")
 
 
 def read(body: bytes) -> list[Job]:
-    """The jobs of a page, read apart from the exporter's own reader."""
+    """Returns the jobs of a page, read without the exporter's parser."""
     root = ET.fromstring(body)
     assert root.tag == "ListJobsResult"
     return [
@@ -119,7 +119,7 @@ def seconds(text: str | None) -> int | None:
 
 
 def ask(url, store, query="", *, path="/jobs", headers=None):
-    """The answer to a rightly signed request."""
+    """Returns the response to a correctly signed request."""
     return send(url, sign(store, query, headers, path=path))
 
 
@@ -128,14 +128,14 @@ def ids(reply) -> list[str]:
 
 
 def test_a_page_has_the_documented_form():
-    """A page is written as the reference prints it, without a time in status Active, which COS does not tell."""
+    """A page is written as the reference prints it, without the time in status Active, which COS omits."""
     assert DIALECTS["cos"].list_response([JOB], JOB.id, Style(token_first=False)).decode() == DOCUMENTED
 
 
 @given(st.lists(jobs, max_size=5), st.builds(Style, *[st.booleans()] * 5))
 @settings(deadline=None)
 def test_a_page_tells_its_jobs_in_every_form(listed, style):
-    """Whatever the jobs hold, and in each form, a reader of XML finds just these jobs, and no time in status Active."""
+    """For any jobs and any style, an XML parser reads exactly these jobs, without the time in status Active."""
     body = DIALECTS["cos"].list_response(listed, None, style)
     assert read(body) == [job._replace(elapsed_active=None) for job in listed]
     assert b"ElapsedTime" not in body
@@ -143,24 +143,24 @@ def test_a_page_tells_its_jobs_in_every_form(listed, style):
 
 @pytest.mark.parametrize("size", [1, 7, 24, 25, 26, 1000])
 def test_each_token_is_the_id_of_the_last_job(store, size):
-    """The pages hold all jobs in their order; each page but the last names its last job as the token."""
+    """The pages contain all jobs in order; every page except the last has its last job as the next token."""
     everyone = [job.id for job in store.world.listed]
-    found: list[str] = []
+    listed_ids: list[str] = []
     with serve(create_app(store)) as url:
         token: str | None = None
         while True:
             reply = ask(url, store, f"maxResults={size}" + (f"&nextToken={quote(token, safe='')}" if token else ""))
-            found += ids(reply)
+            listed_ids += ids(reply)
             if not reply.token:
                 break
             token = reply.token
-            assert token == found[-1]
-    assert found == everyone
+            assert token == listed_ids[-1]
+    assert listed_ids == everyone
     assert [seen.page for seen in store.requests] == list(range(1, (25 - 1) // size + 2))
 
 
 def test_the_last_page_may_name_its_last_job_too(store):
-    """With the flag set the last page has a token as all others have, and the page behind it is empty, without one."""
+    """With token_on_last_page the last page also has a token, and the page after it is empty and has none."""
     store.style = Style(token_on_last_page=True)
     last = store.world.listed[-1].id
     with serve(create_app(store)) as url:
@@ -181,7 +181,7 @@ def test_a_page_has_a_thousand_jobs_where_nothing_is_asked_for(store):
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_one_status_is_filtered(store, status):
-    """A listing may be of one status only."""
+    """A listing can be filtered by one status."""
     store.world.listed[:] = [Job(f"{name}-{number}", name) for number in range(3) for name in STATUSES]
     reply, _ = Responder([store]).respond(sign(store, f"jobStatuses={status}&maxResults=2"))
     assert [job.id for job in read(reply.body)] == [f"{status}-0", f"{status}-1"]
@@ -213,7 +213,7 @@ def test_one_status_is_filtered(store, status):
     ],
 )
 def test_unsound_questions_are_refused(store, path, query, expected):
-    """What the reference does not allow is answered with an error, and recorded."""
+    """A request that the reference does not allow returns an error, and is recorded."""
     store.world.listed.append(Job("a" * 65, "New"))
     reply, _ = Responder([store]).respond(sign(store, query, path=path))
     assert (reply.status, ET.fromstring(reply.body).findtext("Code")) == expected
@@ -221,13 +221,13 @@ def test_unsound_questions_are_refused(store, path, query, expected):
 
 
 def test_jobs_are_only_read(store):
-    """What would change a job is answered with an error of its own."""
+    """A request that would change a job returns an error."""
     reply, _ = Responder([store]).respond(sign(store, method="POST"))
     assert (reply.status, ET.fromstring(reply.body).findtext("Code")) == (405, "MethodNotAllowed")
 
 
 def test_an_error_has_the_documented_form(store):
-    """An error tells code, message, resource and both ids in its XML, and the ids in its headers too."""
+    """An error contains code, message, resource and both ids in its XML, and the ids also in its headers."""
     store.permissions.discard("ListJobs")
     with serve(create_app(store)) as url:
         reply = ask(url, store)
@@ -243,7 +243,7 @@ def test_an_error_has_the_documented_form(store):
 
 
 def test_an_error_without_a_body_keeps_its_id(store):
-    """Where an error has no body, there is the request id in the headers and nothing else of it."""
+    """An error without a body has only the request id, in its headers."""
     store.faults.add(Fault("error", status=503, code="SlowDown", bodyless=True))
     with serve(create_app(store)) as url:
         reply = ask(url, store)
@@ -253,7 +253,7 @@ def test_an_error_without_a_body_keeps_its_id(store):
 
 
 def test_one_permission_is_for_both_operations(store):
-    """DescribeJob needs the permission of ListJobs and no other; a region without the feature refuses both."""
+    """DescribeJob needs only the permission of ListJobs; a region without the feature rejects both."""
     described = sign(store, path=f"/jobs/{quote(store.world.listed[0].id, safe='')}")
     service = Responder([store])
     store.permissions = {"ListJobs"}
@@ -265,7 +265,7 @@ def test_one_permission_is_for_both_operations(store):
 
 
 def test_the_appid_is_needed(store):
-    """Without the APPID a request is refused, though it is rightly signed."""
+    """A correctly signed request without the APPID is rejected."""
     whole = sign(store)
     headers = {"host": whole.headers["host"]}
     url, now = f"https://{headers['host']}/jobs", store.clock()
@@ -276,7 +276,7 @@ def test_the_appid_is_needed(store):
 
 
 def test_a_job_is_described(store):
-    """DescribeJob tells why a job failed and since when it is suspended; JobFailure is empty where it did not fail."""
+    """DescribeJob returns why a job failed and since when it is suspended; JobFailure is empty if it did not fail."""
     job = store.world.listed[0]._replace(status="Suspended", description="<&>", tasks=7)
     store.world.listed[0] = job
     path = f"/jobs/{quote(job.id, safe='')}"
@@ -291,8 +291,8 @@ def test_a_job_is_described(store):
     assert well.find("Job/SuspendedDate") is None
     root = ET.fromstring(gzip.decompress(reply.body))
     assert root.tag == "DescribeJobResult"
-    told = {element.tag: element.text for element in root.iter() if not len(element)}
-    assert told.items() >= {
+    parsed = {element.tag: element.text for element in root.iter() if not len(element)}
+    assert parsed.items() >= {
         ("JobId", job.id),
         ("Status", "Suspended"),
         ("SuspendedDate", "2019-12-19T18:00:35Z"),
@@ -305,12 +305,12 @@ def test_a_job_is_described(store):
     }
     assert root.find(f"Job/Operation/{job.operation}") is not None
     assert [child.tag for child in root[0]] == sorted(child.tag for child in root[0])
-    assert "ElapsedTimeInActiveSeconds" not in told
+    assert "ElapsedTimeInActiveSeconds" not in parsed
     assert (store.requests[-1].operation, store.requests[-1].page) == ("DescribeJob", 0)
 
 
 def test_stores_of_several_services_stand_behind_one_host(store):
-    """A request is answered, or refused, in the words of the service that its signature is of."""
+    """A request is accepted or rejected by the service whose signature it has."""
     other = Store(World.fixed([Job("one", "New")]), region=store.region)
     service = Responder([other, store])
     assert b"<member>" in service.respond(sign(store))[0].body
@@ -323,7 +323,7 @@ def test_stores_of_several_services_stand_behind_one_host(store):
 
 
 def test_a_scenario_may_be_of_cos():
-    """A scenario names the service and the account; two stores may differ in the service alone."""
+    """A scenario names the provider and the account; two stores may differ only in the provider."""
     same = {"regions": ["ap-chengdu"]}
     stores = Scenario.from_mapping(
         {
@@ -337,7 +337,7 @@ def test_a_scenario_may_be_of_cos():
 
 
 def test_problems_with_the_service_of_a_scenario():
-    """An unknown service and an account that is none are told."""
+    """An unknown provider and an invalid account are reported."""
     with pytest.raises(ConfigError) as caught:
         Scenario.from_mapping({"provider": "cso", "uin": "a", "appid": ""})
     assert [problem.path for problem in caught.value.problems] == ["provider", "uin", "appid"]

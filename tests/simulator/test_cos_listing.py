@@ -1,4 +1,4 @@
-"""The provider, the listing and the store together: no job is lost, none comes twice, wherever the last page ends."""
+"""The provider, the listing and the store together: each job is listed exactly once, wherever the last page ends."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ styles = st.builds(Style, *[st.booleans()] * 5)
 @given(sizes, styles)
 @settings(max_examples=300, deadline=None)
 def test_no_job_is_lost_and_none_comes_twice(size, style):
-    """With any number of jobs, page size and form, each job is listed once, in its order, and with a known effort."""
+    """For any number of jobs, page size and style, each job is listed once, in order, in the expected requests."""
     count, page_size = size
     store = store_of(count, style)
     assert list(listed(store, page_size).jobs.values()) == store.world.listed
@@ -86,7 +86,7 @@ def test_no_job_is_lost_and_none_comes_twice(size, style):
 @pytest.mark.parametrize("fault", ["endless", "repeat_token"])
 @pytest.mark.parametrize("count", [6, 7])
 def test_a_service_that_never_ends_is_left(fault, count):
-    """Pages that always name a next one come to an end all the same: by what is not full, or by what is said twice."""
+    """A listing ends even if every page names a next one: at a page that is not full, or at a repeated token."""
     store = store_of(count)
     store.faults.add(Fault(fault))
     pages = listed(store, 3)
@@ -95,7 +95,7 @@ def test_a_service_that_never_ends_is_left(fault, count):
 
 
 def test_more_pages_than_allowed_are_an_error():
-    """A listing of more full pages than allowed fails, as with every service."""
+    """A listing with more full pages than allowed fails, as for every service."""
     with pytest.raises(PaginationError):
         listed(store_of(7), 2, max_pages=3)
     assert listed(store_of(7), 2, max_pages=4).pages == 4
@@ -104,7 +104,7 @@ def test_more_pages_than_allowed_are_an_error():
 @pytest.mark.anyio
 @pytest.mark.parametrize("flag", [False, True])
 async def test_a_listing_over_real_sockets(flag):
-    """Signature, host and port, token and temporary keys stand on the wire as the store wants them."""
+    """A listing over HTTP sends signature, host, port, security token and temporary keys as the store expects."""
     store = store_of(30, Style(token_on_last_page=flag))
     store.security_token = "a+b/c==&;~"
     with serve(create_app(store)) as url:
@@ -118,7 +118,7 @@ async def test_a_listing_over_real_sockets(flag):
 
 @pytest.mark.anyio
 async def test_jobs_described_over_real_sockets():
-    """Watched jobs are described one by one, whatever their ids hold; one that is gone is none."""
+    """Watched jobs are described one by one, whatever their ids contain; a deleted one is omitted."""
     store = store_of(2)
     awkward = store.world.listed[0]._replace(id="a/b%2F?c&d=+;~!", status="Failed")
     store.world.listed.append(awkward)
@@ -140,7 +140,7 @@ async def test_jobs_described_over_real_sockets():
     [(-901, "auth", "clock"), (-900, None, ""), (60, None, ""), (61, "auth", "clock")],
 )
 async def test_how_far_the_clock_may_be_off(seconds, reason, says):
-    """A clock is right enough from 15 minutes behind to a minute ahead; else the error names the clock."""
+    """A clock may be up to 15 minutes slow or one minute fast; otherwise the error names the clock."""
     store = store_of(1)
     with serve(create_app(store)) as url:
         async with rig(target_at(url, provider=_api(url, 10)), now=lambda: NOW + seconds) as made:

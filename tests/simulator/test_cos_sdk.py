@@ -1,4 +1,4 @@
-"""The official package is the judge: what it signs is accepted, and nothing that was changed afterwards."""
+"""What the official SDK signs is accepted, and nothing that was changed afterwards."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stores(draw):
 
 @st.composite
 def questions(draw):
-    """A path and a query: each documented parameter or not, in any order, or one job."""
+    """A path and a query: any documented parameters in any order, or one job."""
     if draw(st.integers(0, 3)) == 0:
         return f"/jobs/{quote(draw(st.sampled_from(JOBS)).id, safe='')}", ""
     parts = [
@@ -56,7 +56,7 @@ def questions(draw):
 
 @st.composite
 def signed(draw):
-    """A store, and a request to it with some more headers, that the package signs or does not."""
+    """A store, and a request to it with extra headers that the SDK may or may not sign."""
     store = draw(stores())
     path, query = draw(questions())
     headers = {"user-agent": draw(words), "x-cos-extra": draw(values.filter(bool))}
@@ -72,7 +72,7 @@ def answer(store, request, *others):
 @given(signed())
 @settings(max_examples=300, deadline=None)
 def test_what_the_official_package_signs_is_accepted(case):
-    """Every request that the official package signs is answered."""
+    """Every request that the official SDK signs is accepted."""
     store, request = case
     assert answer(store, request) == (200, None)
     assert store.requests[-1].status == 200
@@ -126,7 +126,7 @@ def _later(request):
 @given(signed())
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
-    """A request that was changed after it was signed is refused, and recorded."""
+    """A request that was changed after it was signed is rejected, and recorded."""
     store, request = case
     mutate, expected = MUTATIONS[name]
     assert answer(store, mutate(request)) == expected
@@ -144,7 +144,7 @@ def test_other_headers_are_not_signed(case):
 @given(stores(), questions(), st.integers(0, 10**6), st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_a_signature_holds_from_its_first_to_its_last_second(store, question, seconds, late):
-    """Ahead of its time and behind it a signature is refused, each with the documented error."""
+    """A signature is rejected before and after its validity, with the documented error for each."""
     path, query = question
     for at, expected in {
         NOW + EARLY: (200, None),
@@ -160,7 +160,7 @@ def test_a_signature_holds_from_its_first_to_its_last_second(store, question, se
 @given(stores(), questions(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_security_tokens(store, question, token):
-    """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones are refused."""
+    """The store's security token is accepted; wrong, missing, superfluous and expired ones are rejected."""
     path, query = question
     request = sign(store, query, path=path)
     store.security_token = f"{token}-"
@@ -178,7 +178,7 @@ def test_security_tokens(store, question, token):
 @given(stores(), questions(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_the_secret_decides(store, question, secret):
-    """A request signed with another secret is refused; the error echoes what was signed, and never the secret."""
+    """A request signed with another secret is rejected; the error contains the signed text, but never the secret."""
     path, query = question
     request = sign(store, query, path=path)
     store.access_key_secret = f"{secret}?!"
@@ -196,7 +196,7 @@ def test_the_secret_decides(store, question, secret):
 )
 @settings(max_examples=50, deadline=None)
 def test_key_and_host_pick_the_store(several, question):
-    """Behind one address each store answers, and records, what is signed with its key for the host of its region."""
+    """On one address each store accepts and records what is signed with its key for the host of its region."""
     service = Responder(several)
     for store in several:
         assert service.respond(sign(store, question[1], path=question[0]))[0].status == 200
@@ -206,7 +206,7 @@ def test_key_and_host_pick_the_store(several, question):
 @given(stores(), questions())
 @settings(max_examples=25, deadline=None)
 def test_a_host_of_another_form_names_no_region(store, question):
-    """On a loopback address, the key alone picks the store, whatever its region."""
+    """On a loopback address, the key alone selects the store, whatever its region."""
     other = replace(store, access_key_id=f"{store.access_key_id}-")
     for host in ("127.0.0.1:10084", "localhost", "[::1]:10084"):
         request = sign(store, question[1], {"host": host}, path=question[0])
@@ -216,7 +216,7 @@ def test_a_host_of_another_form_names_no_region(store, question):
 
 
 def test_a_host_of_another_account_or_region_is_refused():
-    """The account of the host must be the key's, and the key must be known in its region."""
+    """The account in the host must be the key's, and the key must exist in its region."""
     store = Store(World.fixed(JOBS), provider="cos", region="ap-chengdu", clock=lambda: NOW)
     for host in ("43.cos-control.ap-chengdu.myqcloud.com", "100000000001.cos-control.ap-beijing.myqcloud.com"):
         assert answer(store, sign(store, "", {"host": host})) == DENIED
@@ -224,7 +224,7 @@ def test_a_host_of_another_account_or_region_is_refused():
 
 
 def test_the_judge_agrees_over_a_real_socket():
-    """The signature is checked from what stands on the wire: hostile values arrive as they were signed."""
+    """The signature is checked over the exact bytes: hostile values arrive as they were signed."""
     store = Store(World.fixed(JOBS), provider="cos", security_token="a+b/c==&;~")
     with serve(create_app(store)) as url:
         for before, after in pairwise(JOBS):

@@ -25,28 +25,28 @@ def control(url, method, body=None, query=""):
 
 
 def test_faults_are_set_and_removed_over_http(store, store_url):
-    """A fault that is posted applies at once, is told, and applies no more when it was deleted."""
+    """A posted fault applies immediately, is returned by GET, and no longer applies after it is deleted."""
     name = {"region": store.region, "access_key_id": store.access_key_id}
     assert control(store_url, "GET") == (200, [])
     fault = {"kind": "error", "status": 503, "code": "SlowDown", "page": 1, "headers": ["Retry-After: 1"]}
-    status, told = control(store_url, "POST", fault)
-    assert (status, told[0].items() >= (name | fault).items()) == (200, True)
-    assert control(store_url, "GET") == (200, told)
+    status, faults = control(store_url, "POST", fault)
+    assert (status, faults[0].items() >= (name | fault).items()) == (200, True)
+    assert control(store_url, "GET") == (200, faults)
     assert ask(store_url, store, "batchJob").code == "SlowDown"
     assert control(store_url, "DELETE") == (200, [])
     assert ask(store_url, store, "batchJob").status == 200
 
 
-def test_what_is_told_can_be_posted(store, store_url):
-    """A list of faults of all sorts comes back as it was posted, bodies too."""
-    told = [
+def test_returned_faults_can_be_posted(store, store_url):
+    """A list of faults of all kinds is returned as it was posted, including bodies."""
+    faults = [
         {"kind": "body", "status": 200, "base64": base64.b64encode(b"\x00<").decode()},
         {"kind": "delay", "seconds": 0.25, "times": 3, "operation": "ListJobs"},
         {"kind": "oversize", "size": 100, "chunked": True},
         {"kind": "redirect", "url": "http://127.0.0.1:9/"},
     ]
-    assert control(store_url, "POST", told)[0] == 200
-    assert [fault.as_json() for fault in store.faults] == told
+    assert control(store_url, "POST", faults)[0] == 200
+    assert [fault.as_json() for fault in store.faults] == faults
     assert next(iter(store.faults)).body == b"\x00<"
     control(store_url, "POST", {"kind": "body", "text": "not <xml"})
     assert [fault.body for fault in store.faults if fault.kind == "body"] == [b"\x00<", b"not <xml"]
@@ -73,15 +73,15 @@ def test_what_is_told_can_be_posted(store, store_url):
         ([{"kind": "close"}, {"kind": "cut", "page": 0}], "faults[1].page: must be from 1 to 1000000, not 0"),
     ],
 )
-def test_a_wrong_fault_is_told_and_not_set(store, store_url, body, sentence):
-    """Every problem with a posted fault is answered with 400 and its sentence, and then no fault of it is set."""
+def test_an_invalid_fault_is_rejected_and_not_set(store, store_url, body, sentence):
+    """An invalid fault returns 400 with every problem, and no fault is set."""
     status, text = control(store_url, "POST", body)
     assert (status, text[: len(sentence)]) == (400, sentence)
     assert list(store.faults) == []
 
 
 def test_control_may_be_narrowed_to_some_stores():
-    """With `region` or `access_key_id` only those stores are meant; a name that no store has is told."""
+    """`region` and `access_key_id` select stores; a value that no store has is an error."""
     stores = [
         Store(World.fixed(), region=region, access_key_id=key_id)
         for region in ("cn-hangzhou", "ap-southeast-1")
@@ -101,6 +101,6 @@ def test_control_may_be_narrowed_to_some_stores():
 
 
 def test_a_simulator_needs_a_store():
-    """An application without any store cannot be made."""
+    """An application needs at least one store."""
     with pytest.raises(ValueError, match="at least one store"):
         Responder([])

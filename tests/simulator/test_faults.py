@@ -1,4 +1,4 @@
-"""Each fault as a client meets it, over real sockets."""
+"""Each fault as a client sees it, over real sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = "batchJob&max-keys=10"
 
 
 def follow(url, store, most=10):
-    """The pages of a listing by their tokens, at most so many, and the last token."""
+    """Returns the pages of a listing by token, up to a limit, and the last token."""
     pages: list[list[Job]] = []
     token = None
     while len(pages) < most:
@@ -36,7 +36,7 @@ def follow(url, store, most=10):
 
 
 def test_an_error_has_its_status_code_and_headers(store, store_url):
-    """`error` answers as the service would: status, code, message, and the headers that slow a client down."""
+    """`error` responds as the service would: status, code, message, and headers that slow a client down."""
     headers = ("Retry-After: 7", "x-oss-qos-delay-time: 1500")
     fault = Fault("error", status=503, code="ServiceUnavailable", message="a < b", headers=headers)
     store.faults.add(fault)
@@ -51,7 +51,7 @@ def test_an_error_has_its_status_code_and_headers(store, store_url):
 
 
 def test_an_error_may_stand_in_a_header(store, store_url):
-    """A `bodyless` error has its XML in x-oss-err, base64, and an InternalError is what comes by default."""
+    """A `bodyless` error has its XML in x-oss-err, in base64; the default is InternalError."""
     store.faults.add(Fault("error", bodyless=True))
     reply = ask(store_url, store, PAGE)
     assert (reply.status, reply.body) == (500, b"")
@@ -59,7 +59,7 @@ def test_an_error_may_stand_in_a_header(store, store_url):
 
 
 def test_faults_may_be_of_some_requests_only(store, store_url):
-    """A fault hits its page or its operation, as often as it is told, and no other request."""
+    """A fault applies to its page or operation, as many times as configured, and to no other request."""
     store.faults.add(Fault("error", page=2, times=2))
     store.faults.add(Fault("error", page=1, operation="DescribeJob"))  # which has no pages
     store.faults.add(Fault("empty", operation="DescribeJob"))
@@ -80,7 +80,7 @@ def test_refused_requests_do_not_use_a_fault_up(store, store_url):
 
 
 def test_a_delay_passes_before_the_answer(store, store_url):
-    """`delay` holds the whole answer back, and then it is right."""
+    """`delay` delays the whole response, which is then correct."""
     store.faults.add(Fault("delay", seconds=0.3))
     begun = time.monotonic()
     assert len(ask(store_url, store, PAGE).jobs) == 10
@@ -88,7 +88,7 @@ def test_a_delay_passes_before_the_answer(store, store_url):
 
 
 def test_a_drip_comes_in_pieces(store, store_url):
-    """`drip` takes a pause between the pieces of the body, which arrives whole in the end."""
+    """`drip` pauses between the pieces of the body, which arrives complete."""
     whole = ask(store_url, store, PAGE).body
     store.faults.add(Fault("drip", seconds=0.02, size=len(whole) // 12))
     begun = time.monotonic()
@@ -98,7 +98,7 @@ def test_a_drip_comes_in_pieces(store, store_url):
 
 @pytest.mark.parametrize(("size", "part"), [(0, None), (17, 17), (1 << 20, -1)])
 def test_a_cut_leaves_a_part_of_the_body(store, store_url, caplog, size, part):
-    """`cut` tells the whole length, sends half of the body or the given part, never all of it; no noise."""
+    """`cut` announces the full length, sends half of the body or `size`, never all of it, and logs nothing."""
     whole = len(ask(store_url, store, PAGE).body)
     store.faults.add(Fault("cut", size=size))
     with pytest.raises(http.client.IncompleteRead) as caught:
@@ -109,7 +109,7 @@ def test_a_cut_leaves_a_part_of_the_body(store, store_url, caplog, size, part):
 
 
 def test_a_cut_meets_a_compressed_page_too(store, store_url):
-    """Faults of the delivery leave the answer as it is: compressed where the client accepts it."""
+    """Delivery faults leave the response unchanged: it is compressed if the client accepts gzip."""
     store.faults.add(Fault("cut"))
     with pytest.raises(http.client.IncompleteRead) as caught:
         ask(store_url, store, PAGE, {"Accept-Encoding": "gzip"})
@@ -120,7 +120,7 @@ def test_a_cut_meets_a_compressed_page_too(store, store_url):
     ("kind", "error"), [("close", http.client.RemoteDisconnected), ("reset", ConnectionResetError)]
 )
 def test_a_connection_may_end_without_an_answer(store, store_url, caplog, kind, error):
-    """`close` and `reset` end the connection before any byte, without noise in the log; the next request is served."""
+    """`close` and `reset` close the connection before any byte and log nothing; the next request is served."""
     store.faults.add(Fault(kind, times=1))
     with pytest.raises(error) as caught:
         ask(store_url, store, PAGE)
@@ -131,13 +131,13 @@ def test_a_connection_may_end_without_an_answer(store, store_url, caplog, kind, 
 
 
 def test_an_answer_may_be_empty(store, store_url):
-    """`empty` is status 200 without a body."""
+    """`empty` returns status 200 without a body."""
     store.faults.add(Fault("empty"))
     assert (ask(store_url, store, PAGE).status, ask(store_url, store, PAGE).body) == (200, b"")
 
 
 def test_an_answer_may_be_anything(store, store_url):
-    """`body` answers with the given status, headers and bytes, whatever the client accepts."""
+    """`body` returns the given status, headers and bytes, whatever the client accepts."""
     store.faults.add(Fault("body", status=203, body=b"<html>\x00\xff", headers=("Content-Type: text/html",)))
     reply = ask(store_url, store, PAGE, {"Accept-Encoding": "gzip"})
     assert (reply.status, reply.body, reply.headers["content-type"]) == (203, b"<html>\x00\xff", "text/html")
@@ -145,7 +145,7 @@ def test_an_answer_may_be_anything(store, store_url):
 
 
 def test_a_token_may_repeat(store, store_url):
-    """With `repeat_token` the second page names its own token as the next one, for ever."""
+    """With `repeat_token` the second page names its own token as the next one, forever."""
     store.faults.add(Fault("repeat_token"))
     pages, token = follow(store_url, store, most=4)
     assert [seen.token for seen in store.requests] == [None, token, token, token]
@@ -154,7 +154,7 @@ def test_a_token_may_repeat(store, store_url):
 
 
 def test_pages_may_never_end(store, store_url):
-    """With `endless` there is always a next page under a new token; past the last job the pages are empty."""
+    """With `endless` there is always a next page with a new token; after the last job the pages are empty."""
     store.faults.add(Fault("endless"))
     pages, _ = follow(store_url, store, most=8)
     tokens = {seen.token for seen in store.requests}
@@ -163,7 +163,7 @@ def test_pages_may_never_end(store, store_url):
 
 
 def test_a_page_may_come_twice(store, store_url):
-    """With `same_page` each page's jobs come once more as a page of their own, and the listing is complete and ends."""
+    """With `same_page` the jobs of each page are repeated as another page, and the listing is complete and ends."""
     store.faults.add(Fault("same_page"))
     pages, token = follow(store_url, store)
     jobs = store.world.listed
@@ -172,7 +172,7 @@ def test_a_page_may_come_twice(store, store_url):
 
 
 def test_a_redirect_names_its_goal(store, store_url):
-    """`redirect` is status 307 with a Location."""
+    """`redirect` returns status 307 with a Location."""
     store.faults.add(Fault("redirect", url="http://127.0.0.1:9/elsewhere"))
     reply = ask(store_url, store, PAGE)
     assert (reply.status, reply.headers["location"]) == (307, "http://127.0.0.1:9/elsewhere")
@@ -180,7 +180,7 @@ def test_a_redirect_names_its_goal(store, store_url):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_an_answer_may_be_too_large(store, store_url, chunked):
-    """`oversize` blows a page up to a size without making it wrong; it tells its length or does not."""
+    """`oversize` pads a page to a size and keeps it valid, with or without a Content-Length."""
     store.faults.add(Fault("oversize", size=3_000_000, chunked=chunked))
     reply = ask(store_url, store, PAGE, {"Accept-Encoding": "gzip"})
     assert len(reply.body) == 3_000_000
@@ -189,7 +189,7 @@ def test_an_answer_may_be_too_large(store, store_url, chunked):
 
 
 def test_a_small_answer_may_grow(store, store_url):
-    """`gzip_bomb` is a small compressed page that grows to the given size."""
+    """`gzip_bomb` is a small compressed page that expands to the given size."""
     store.faults.add(Fault("gzip_bomb", size=20_000_000))
     reply = ask(store_url, store, PAGE)
     assert reply.headers["content-encoding"] == "gzip"
@@ -199,7 +199,7 @@ def test_a_small_answer_may_grow(store, store_url):
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "nonsense"])
 def test_an_encoding_may_be_a_lie(store, store_url, encoding):
-    """`bad_encoding` says that the plain body is encoded."""
+    """`bad_encoding` declares an encoding for a plain body."""
     store.faults.add(Fault("bad_encoding", encoding=encoding))
     reply = ask(store_url, store, PAGE)
     assert reply.headers["content-encoding"] == encoding
@@ -207,7 +207,7 @@ def test_an_encoding_may_be_a_lie(store, store_url, encoding):
 
 
 def test_faults_meet(store, store_url):
-    """Several faults of different sorts apply to one request."""
+    """Several faults of different kinds apply to one request."""
     store.faults.add(Fault("drip", size=50, seconds=0.03))
     store.faults.add(Fault("delay", seconds=0.1))
     store.faults.add(Fault("error", status=502, code="BadGateway"))
@@ -218,7 +218,7 @@ def test_faults_meet(store, store_url):
 
 @pytest.mark.parametrize("fault", [Fault("delay", seconds=60), Fault("drip", seconds=60)])
 def test_a_client_that_goes_away_ends_the_wait(store, fault):
-    """An answer held back is given up when its client leaves, so that the server can stop at once."""
+    """A delayed response is abandoned when its client disconnects, so that the server can stop immediately."""
     store.faults.add(fault)
     begun = time.monotonic()
     with serve(create_app(store)) as url:
@@ -231,13 +231,13 @@ def test_a_client_that_goes_away_ends_the_wait(store, fault):
 
 
 def test_an_unknown_kind_is_refused():
-    """A fault of no known kind cannot be made."""
+    """A fault of an unknown kind raises ValueError."""
     with pytest.raises(ValueError, match="'explode' is not a kind of fault; use one of repeat_token"):
         Fault("explode")
 
 
 def test_faults_are_counted_apart():
-    """A fault added again counts anew, and taking one request's faults does not touch the others."""
+    """A fault that is added again starts its count again, and consuming one request's faults leaves the others."""
     faults = Faults()
     once, twice = Fault("empty", times=1), Fault("delay", times=2, operation="ListJobs")
     faults.add(once)
@@ -251,6 +251,6 @@ def test_faults_are_counted_apart():
 
 
 @pytest.mark.parametrize("kind", PARAMETERS)
-def test_every_kind_is_told_in_its_docstring(kind):
+def test_every_kind_is_in_the_docstring(kind):
     """The table in Fault's docstring has a line for each kind."""
     assert f"\n    {kind} " in (Fault.__doc__ or "")

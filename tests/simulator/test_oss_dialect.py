@@ -81,14 +81,14 @@ styles = st.builds(Style, *[st.booleans()] * 4)
 
 
 def test_a_page_has_the_documented_form():
-    """A page is written as the reference prints it, to the blank."""
+    """A page is written exactly as the reference prints it."""
     assert DIALECTS["oss"].list_response([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
 
 
 @given(st.lists(jobs, max_size=5), st.none() | st.text("+:/=?#-_Az0", min_size=1), styles)
 @settings(deadline=None)
 def test_a_page_tells_its_jobs_in_every_form(listed, token, style):
-    """Whatever texts and numbers the jobs hold, and in each form, a reader of XML finds just these jobs."""
+    """For any jobs and any style, an XML parser reads exactly these jobs."""
     body = DIALECTS["oss"].list_response(listed, token, style)
     assert read_jobs(body) == listed
     root = ET.fromstring(body)
@@ -105,52 +105,52 @@ def test_a_page_tells_its_jobs_in_every_form(listed, token, style):
     ],
 )
 def test_forms_of_an_answer(style, expected):
-    """Each flag of the style changes the form that it names."""
+    """Each flag of the style changes its part of the page."""
     root = ET.fromstring(DIALECTS["oss"].list_response([JOB], "t", style))
     assert [child.tag for child in root] == expected
     assert (root.find(".//Labels") is not None) == style.unknown_elements
 
 
 def test_elapsed_time_may_stand_outside_timers():
-    """In the old form the elapsed time stands directly under ProgressSummary."""
+    """In the old form the elapsed time is a direct child of ProgressSummary."""
     body = DIALECTS["oss"].list_response([JOB], None, Style(elapsed_in_timers=False))
     assert ET.fromstring(body).findtext(".//ProgressSummary/ElapsedTimeInActiveSeconds") == "3600"
     assert b"Timers" not in body
 
 
 def test_what_xml_cannot_hold_is_replaced():
-    """A control character or half a surrogate pair in a text becomes U+FFFD, and the page stays well formed."""
+    """A control character or a lone surrogate becomes U+FFFD, and the page stays well-formed."""
     body = DIALECTS["oss"].list_response([Job("id", "New", description="a\x00b\x1f\ud800c\uffff")], None, Style())
     assert read_jobs(body)[0].description == "a\ufffdb\ufffd\ufffdc\ufffd"
 
 
 def listing(url, store, size, more=""):
-    """All jobs and all tokens of a listing."""
-    found: list[Job] = []
+    """Returns all jobs and all tokens of a listing."""
+    jobs: list[Job] = []
     tokens: list[str] = []
     query = f"batchJob&max-keys={size}{more}"
     while True:
         reply = ask(url, store, query + (f"&continuation-token={quote(tokens[-1], safe='')}" if tokens else ""))
         assert reply.status == 200
-        found += reply.jobs
+        jobs += reply.jobs
         if not reply.token:
-            return found, tokens
+            return jobs, tokens
         tokens.append(reply.token)
 
 
 @pytest.mark.parametrize("size", [1, 7, 24, 25, 26, 1000])
 def test_following_the_tokens_lists_each_job_once(store, store_url, size):
-    """With any page size the pages hold all jobs, in their order, each once; the last one has no token."""
-    found, tokens = listing(store_url, store, size)
-    assert found == store.world.listed
+    """For any page size the pages contain each job once, in order; the last one has no token."""
+    jobs, tokens = listing(store_url, store, size)
+    assert jobs == store.world.listed
     assert len(tokens) == (25 - 1) // size
     assert len(set(tokens)) == len(tokens)
-    assert listing(store_url, store, size) == (found, tokens)
+    assert listing(store_url, store, size) == (jobs, tokens)
     assert [seen.page for seen in store.requests][: len(tokens) + 1] == list(range(1, len(tokens) + 2))
 
 
 def test_page_sizes(store, store_url):
-    """A page has 100 jobs where nothing is asked for, and never more than the store allows."""
+    """A page has 100 jobs by default, and never more than the store allows."""
     store.world.listed[:] = make_jobs(250, now=NOW)
     assert len(ask(store_url, store, "batchJob").jobs) == 100
     store.page_size = 40
@@ -159,7 +159,7 @@ def test_page_sizes(store, store_url):
 
 
 def test_a_position_survives_what_comes_and_goes(store, store_url):
-    """Between two pages jobs may appear in front and vanish: the next page goes on behind the last job seen."""
+    """If jobs are added or removed between two pages, the next page continues after the last job seen."""
     world, jobs = store.world, list(store.world.listed)
     first = ask(store_url, store, "batchJob&max-keys=10")
     query = f"batchJob&max-keys=10&continuation-token={quote(first.token or '', safe='')}"
@@ -176,7 +176,7 @@ def test_a_position_survives_what_comes_and_goes(store, store_url):
 
 
 def test_an_edited_job_is_seen_at_once(store, store_url):
-    """A page is never older than the world, though it is kept between requests."""
+    """A cached page is never older than the world."""
     before = ask(store_url, store, "batchJob").jobs
     assert ask(store_url, store, "batchJob").jobs == before
     store.world.listed[3] = store.world.listed[3]._replace(status="Failed", failed=17)
@@ -189,7 +189,7 @@ def test_an_edited_job_is_seen_at_once(store, store_url):
 
 
 def test_pages_are_not_kept_without_end(store):
-    """However many pages are asked for, a bounded number of them is kept."""
+    """The number of cached pages is bounded."""
     store.faults.add(Fault("endless"))
     service, query = Responder([store]), "batchJob&max-keys=1"
     for _ in range(530):
@@ -202,12 +202,12 @@ def test_pages_are_not_kept_without_end(store):
 
 @pytest.mark.parametrize("separator", ["|", " | ", "| "])
 def test_statuses_are_filtered(store, store_url, separator):
-    """A listing may be of some statuses only; with and without blanks, over several pages."""
+    """A listing can be filtered by several statuses, with and without spaces, over several pages."""
     wanted = {"Complete", "Active"}
     store.world.listed[:] = make_jobs(60, now=NOW)
     chosen = [job for job in store.world.listed if job.status in wanted]
-    found, tokens = listing(store_url, store, 4, f"&batchJobStatuses={quote(separator.join(sorted(wanted)), safe='')}")
-    assert found == chosen
+    jobs, tokens = listing(store_url, store, 4, f"&batchJobStatuses={quote(separator.join(sorted(wanted)), safe='')}")
+    assert jobs == chosen
     assert len(tokens) == (len(chosen) - 1) // 4 > 3
     assert listing(store_url, store, 4, "&batchJobStatuses=")[0] == store.world.listed
 
@@ -232,14 +232,14 @@ def test_statuses_are_filtered(store, store_url, separator):
     ],
 )
 def test_unsound_questions_are_refused(store, store_url, query, status, code):
-    """What the reference does not allow is answered with an error, and recorded."""
+    """A request that the reference does not allow returns an error, and is recorded."""
     reply = ask(store_url, store, query)
     assert (reply.status, reply.code) == (status, code)
     assert store.requests[-1].status == status
 
 
 def test_jobs_are_only_read(store, store_url):
-    """What would change something, and what asks for a bucket, is answered with an error of its own."""
+    """A request that would change something, or that names a bucket, returns an error."""
     reply = send(store_url, sign(store, "batchJob", {"Content-Length": "300000"}, method="POST"), b"x" * 300_000)
     assert (reply.status, reply.code) == (405, "MethodNotAllowed")
     reply = send(store_url, sign(store, "batchJob", bucket="logs"))
@@ -247,7 +247,7 @@ def test_jobs_are_only_read(store, store_url):
 
 
 def test_an_error_has_the_documented_form(store, store_url):
-    """An error tells code, message, request id and host in its XML, and id and EC in its headers too."""
+    """An error contains code, message, request id and host in its XML, and id and EC also in its headers."""
     store.permissions.discard("ListJobs")
     reply = ask(store_url, store, "batchJob")
     error = ET.fromstring(reply.body)
@@ -261,7 +261,7 @@ def test_an_error_has_the_documented_form(store, store_url):
 
 
 def test_permissions_and_regions_without_the_feature(store, store_url):
-    """Each operation needs its permission, and a region where the feature is off answers with an error."""
+    """Each operation needs its permission, and a region without the feature returns an error."""
     store.permissions = {"ListJobs"}
     job_id = quote(store.world.listed[0].id, safe="")
     assert ask(store_url, store, f"batchJob&batchJobId={job_id}").code == "AccessDenied"
@@ -271,7 +271,7 @@ def test_permissions_and_regions_without_the_feature(store, store_url):
 
 
 def test_a_job_is_described(store, store_url):
-    """DescribeJob tells what ListJobs tells and why a job failed; JobFailure is empty where it did not."""
+    """DescribeJob returns what ListJobs returns, and why a job failed; JobFailure is empty if it did not."""
     job = store.world.listed[0]._replace(status="Failed", description="<&>", tasks=7, succeeded=1, failed=2)
     store.world.listed[0] = job
     query = f"batchJobId={quote(job.id, safe='')}&batchJob"
@@ -282,8 +282,8 @@ def test_a_job_is_described(store, store_url):
     reply = ask(store_url, store, query, {"Accept-Encoding": "gzip"})
     root = ET.fromstring(gzip.decompress(reply.body))
     assert root.tag == "DescribeJobResult"
-    told = {element.tag: element.text for element in root.iter() if not len(element)}
-    assert told.items() >= {
+    parsed = {element.tag: element.text for element in root.iter() if not len(element)}
+    assert parsed.items() >= {
         ("JobId", job.id),
         ("Status", "Failed"),
         ("Description", "<&>"),
@@ -303,7 +303,7 @@ def test_a_job_is_described(store, store_url):
     [("gzip", True), ("br, GZIP;q=0.5", True), ("identity", False), ("gzip;q=0", False), ("gzip; q=0.0", False)],
 )
 def test_pages_are_compressed_for_who_accepts_it(store, store_url, accepted, packed):
-    """A page comes compressed only where the client accepts gzip and the store is willing; the content is the same."""
+    """A page is compressed only if the client accepts gzip and the store allows it; the content is the same."""
     plain = ask(store_url, store, "batchJob")
     reply = ask(store_url, store, "batchJob", {"Accept-Encoding": accepted})
     assert (reply.headers.get("content-encoding") == "gzip") == packed
@@ -313,7 +313,7 @@ def test_pages_are_compressed_for_who_accepts_it(store, store_url, accepted, pac
 
 
 def test_requests_are_recorded(store, store_url):
-    """A store remembers what it was asked: when, what, which page, with which token, and what it answered."""
+    """A store records each request: time, operation, page, token and status."""
     store.clock = lambda: NOW
     first = ask(store_url, store, "batchJob&max-keys=20")
     ask(store_url, store, f"batchJob&max-keys=20&continuation-token={quote(first.token or '', safe='')}")
@@ -329,7 +329,7 @@ def test_requests_are_recorded(store, store_url):
 
 
 def test_a_stream_is_served_as_time_goes_by():
-    """A store of a stream shows the same jobs further on when its clock has moved."""
+    """A store with a stream returns the same jobs, further along, when its clock has moved."""
     now = [NOW]
     store = Store(World.stream(keep=30), clock=lambda: now[0])
     with serve(create_app(store)) as url:

@@ -1,4 +1,4 @@
-"""The official package is the judge: what it signs is accepted, and nothing that was changed afterwards."""
+"""What the official SDK signs is accepted, and nothing that was changed afterwards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stores(draw):
 
 @st.composite
 def queries(draw):
-    """Each documented parameter or not, in any order, encoded as a client may."""
+    """Any documented parameters, in any order, in any valid encoding."""
     statuses = draw(st.lists(st.sampled_from(STATUSES), unique=True, min_size=1))
     separator = draw(st.sampled_from(["|", " | "]))
     position = draw(st.builds(Position, st.integers(1, 99), st.integers(0, 99), words))
@@ -57,7 +57,7 @@ def queries(draw):
 
 @st.composite
 def signed(draw):
-    """A store, a request to it, and the names of the additional headers that are signed."""
+    """A store, a request to it, and the names of the additional signed headers."""
     store = draw(stores())
     headers = {"User-Agent": draw(words), "x-oss-extra": draw(words), "X-Other": draw(values.filter(bool))}
     headers |= draw(st.sampled_from([{}, {"Content-Type": "application/xml"}, {"Content-MD5": "abc=="}]))
@@ -74,7 +74,7 @@ def answer(store, request, *others):
 @given(signed())
 @STRICT
 def test_what_the_official_package_signs_is_accepted(case):
-    """Every request that the official package signs is answered."""
+    """Every request that the official SDK signs is accepted."""
     store, request, _ = case
     assert answer(store, request) == (200, None, None)
     assert store.requests[-1].status == 200
@@ -166,7 +166,7 @@ def _other_second(request):
 @given(signed())
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
-    """A request that was changed after it was signed is refused with the documented code, and recorded."""
+    """A request that was changed after it was signed is rejected with the documented code, and recorded."""
     store, request, _ = case
     mutate, expected = MUTATIONS[name]
     assert answer(store, mutate(store, request)) == expected
@@ -176,7 +176,7 @@ def test_what_was_changed_is_refused(name, case):
 @given(signed().filter(lambda case: case[2]))
 @settings(max_examples=50, deadline=None)
 def test_additional_headers_are_signed(case):
-    """A header named in AdditionalHeaders may not change, vanish, or drop out of the list."""
+    """A header in AdditionalHeaders must not change, disappear, or be dropped from the list."""
     store, request, additional = case
     name = additional[0].lower()
     assert answer(store, changed(request, name, f"{request.headers[name]}!")) == MISMATCH
@@ -189,7 +189,7 @@ def test_additional_headers_are_signed(case):
 @given(signed().filter(lambda case: not case[2]))
 @settings(max_examples=25, deadline=None)
 def test_other_headers_are_not_signed(case):
-    """A proxy may change Host and User-Agent where they are not signed."""
+    """A proxy may change Host and User-Agent if they are not signed."""
     store, request, _ = case
     assert answer(store, changed(changed(request, "host", "127.0.0.1:1"), "user-agent", "x"))[0] == 200
 
@@ -197,7 +197,7 @@ def test_other_headers_are_not_signed(case):
 @given(stores(), queries(), st.integers(901, 10**6), st.sampled_from([-1, 1]))
 @settings(max_examples=50, deadline=None)
 def test_clocks_may_differ_by_a_quarter_of_an_hour(store, query, seconds, sign_of):
-    """A request is accepted 15 minutes early or late, and refused from the next second on."""
+    """A request is accepted up to 15 minutes early or late, and rejected from the next second."""
     assert answer(store, sign(store, query, at=NOW + sign_of * 900))[0] == 200
     late = answer(store, sign(store, query, at=NOW + sign_of * seconds))
     assert late == (403, "RequestTimeTooSkewed", "0002-00000504")
@@ -206,7 +206,7 @@ def test_clocks_may_differ_by_a_quarter_of_an_hour(store, query, seconds, sign_o
 @given(stores(), queries(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_security_tokens(store, query, token):
-    """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones have their codes."""
+    """The store's security token is accepted; wrong, missing, superfluous and expired ones have their codes."""
     right = store.security_token
     request = sign(store, query)
     store.security_token = f"{token}-"
@@ -227,7 +227,7 @@ def test_security_tokens(store, query, token):
 @given(stores(), queries(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_the_secret_decides(store, query, secret):
-    """A request signed with another secret is refused; the error echoes key id and string to sign, as the real one."""
+    """A request signed with another secret is rejected; the error contains key id and string to sign."""
     request = sign(store, query)
     store.access_key_secret = f"{secret}.another-secret"  # a short one could stand in any text
     reply, _ = Responder([store]).respond(request)
@@ -244,7 +244,7 @@ def test_the_secret_decides(store, query, secret):
 )
 @settings(max_examples=50, deadline=None)
 def test_key_and_region_pick_the_store(several, query):
-    """Behind one host each store answers, and records, what is signed with its key for its region."""
+    """On one host each store accepts and records what is signed with its key for its region."""
     service = Responder(several)
     for store in several:
         assert service.respond(sign(store, query))[0].status == 200
@@ -252,7 +252,7 @@ def test_key_and_region_pick_the_store(several, query):
 
 
 def test_the_judge_agrees_over_a_real_socket():
-    """The signature is checked from what stands on the wire: hostile values arrive as they were signed."""
+    """The signature is checked over the exact bytes: hostile values arrive as they were signed."""
     store = Store(World.fixed([Job(str(number), "New") for number in range(30)]), security_token="a+b/c==")
     with serve(create_app(store)) as url:
         token = None
@@ -268,7 +268,7 @@ def test_the_judge_agrees_over_a_real_socket():
 
 
 def test_a_recorded_request_can_be_judged_again(store, store_url):
-    """What a store recorded is enough for the official package to sign the same request again."""
+    """A recorded request is complete enough for the official SDK to sign it again."""
     store.clock = lambda: NOW
     sent = sign(store, "batchJob&max-keys=5", additional=["host"])
     assert send(store_url, sent).status == 200

@@ -1,4 +1,4 @@
-"""A real client of botocore, the exporter and the simulated store tell one truth."""
+"""botocore's client, the exporter and the simulated store agree."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def session():
 
 @pytest.fixture
 def store() -> Store:
-    """A store of S3 with all that is hard to tell."""
+    """A store of S3 with awkward jobs."""
     world = World.fixed(JOBS)
     world.details.update(DETAILS)
     return Store(world, provider="s3", region="eu-west-1", security_token="FwoGZXIvYXdzE+/=EXAMPLE")
@@ -91,16 +91,16 @@ def official(store, store_url):
         yield made
 
 
-def read(told, operation=None):
-    """A job as the official parser told it."""
-    progress = told.get("ProgressSummary", {})
-    created, terminated = told.get("CreationTime"), told.get("TerminationDate")
+def read(parsed, operation=None):
+    """Returns a job as botocore parsed it."""
+    progress = parsed.get("ProgressSummary", {})
+    created, terminated = parsed.get("CreationTime"), parsed.get("TerminationDate")
     return Job(
-        id=told["JobId"],
-        status=told["Status"],
-        operation=operation or told.get("Operation"),
-        description=told.get("Description"),
-        priority=told.get("Priority"),
+        id=parsed["JobId"],
+        status=parsed["Status"],
+        operation=operation or parsed.get("Operation"),
+        description=parsed.get("Description"),
+        priority=parsed.get("Priority"),
         created=created and created.timestamp(),
         terminated=terminated and terminated.timestamp(),
         tasks=progress.get("TotalNumberOfTasks"),
@@ -113,56 +113,56 @@ def read(told, operation=None):
 @given(st.lists(jobs, max_size=3), st.none() | st.text("+:/=?#-_Az0", min_size=1), styles)
 @settings(max_examples=100, deadline=None)
 def test_the_official_parser_and_ours_read_what_is_written(session, listed, token, style):
-    """Whatever the jobs hold, and in each form, botocore and the exporter find just these jobs and this token."""
+    """For any jobs and any style, botocore and the exporter read exactly these jobs and this token."""
     body = DIALECTS["s3"].list_response(listed, token, style)
     shape = session.get_service_model("s3control").operation_model("ListJobs").output_shape
     answer = {"status_code": 200, "headers": {}, "body": body}
-    told = botocore.parsers.RestXMLParser().parse(answer, shape)
-    assert [read(job) for job in told.get("Jobs", [])] == listed
-    assert told.get("NextToken") == token
+    parsed = botocore.parsers.RestXMLParser().parse(answer, shape)
+    assert [read(job) for job in parsed.get("Jobs", [])] == listed
+    assert parsed.get("NextToken") == token
     assert S3.parse_jobs(body)[:2] == ([job._replace(id=job.id.strip()) for job in listed], token)
 
 
 @pytest.mark.parametrize("size", [1, 7, 28, 1000])
 def test_the_official_client_lists_all_pages(official, store, size):
-    """The pages that botocore's client reads hold all jobs of the store, in their order."""
-    found: list[Job] = []
+    """The pages that botocore's client reads contain all jobs of the store, in order."""
+    jobs: list[Job] = []
     more: dict[str, str] = {}
     while True:
         page = official.list_jobs(AccountId=store.account_id, MaxResults=size, **more)
-        found += [read(job) for job in page["Jobs"]]
+        jobs += [read(job) for job in page["Jobs"]]
         if "NextToken" not in page:
             break
         more = {"NextToken": page["NextToken"]}
-    assert found == JOBS
+    assert jobs == JOBS
     assert len(store.requests) == -(-len(JOBS) // size)
     assert store.requests[0].raw.headers["host"].startswith(f"{store.account_id}.127.0.0.1:")
 
 
 def test_the_official_client_may_ask_for_some_statuses(official, store):
-    """Several statuses, as botocore writes them, list just the jobs that have one of them."""
+    """Several statuses, as botocore writes them, select exactly the jobs that have one of them."""
     wanted = ["Failed", "Suspended"]
     page = official.list_jobs(AccountId=store.account_id, JobStatuses=wanted)
     assert [read(job) for job in page["Jobs"]] == [job for job in JOBS if job.status in wanted]
 
 
 def test_the_official_client_describes_a_job(official, store):
-    """A job that botocore's client describes is the store's, with the reason why it failed or is suspended."""
-    told = official.describe_job(AccountId=store.account_id, JobId=FAILED.id)["Job"]
-    (operation,) = told["Operation"]
-    assert read(told, operation) == FAILED
+    """A job described by botocore's client is the store's, with the reason why it failed or is suspended."""
+    parsed = official.describe_job(AccountId=store.account_id, JobId=FAILED.id)["Job"]
+    (operation,) = parsed["Operation"]
+    assert read(parsed, operation) == FAILED
     reason = DETAILS[FAILED.id]
-    assert told["FailureReasons"] == [
+    assert parsed["FailureReasons"] == [
         {"FailureCode": reason.failure_code, "FailureReason": reason.failure_reason},
     ]
-    told = official.describe_job(AccountId=store.account_id, JobId=SUSPENDED.id)["Job"]
-    assert told["SuspendedDate"].timestamp() == THEN + 5
-    assert told["ConfirmationRequired"]
-    assert told["SuspendedCause"]
+    parsed = official.describe_job(AccountId=store.account_id, JobId=SUSPENDED.id)["Job"]
+    assert parsed["SuspendedDate"].timestamp() == THEN + 5
+    assert parsed["ConfirmationRequired"]
+    assert parsed["SuspendedCause"]
 
 
 def test_the_official_client_knows_the_errors(official, store):
-    """Errors of the store are the classes of botocore's model, or have the codes that S3 documents."""
+    """The store's errors are classes of botocore's model, or have the codes that S3 documents."""
     account = store.account_id
     with pytest.raises(official.exceptions.NotFoundException) as caught:
         official.describe_job(AccountId=account, JobId="no-such-job")
@@ -188,7 +188,7 @@ def our_target(store, url, page_size=1000):
     ("page_size", "style"), [(1000, Style()), (9, Style(token_first=False, unknown_elements=True))]
 )
 async def test_the_exporter_lists_what_the_store_knows(store, store_url, page_size, style):
-    """The exporter's own listing over real HTTP holds all jobs of the store and each of their fields."""
+    """The exporter's listing over real HTTP contains all jobs of the store and all of their fields."""
     store.style, store.token_length = style, 1024
     async with rig(our_target(store, store_url, page_size)) as made:
         listing = await made.snapshot()
@@ -201,7 +201,7 @@ async def test_the_exporter_lists_what_the_store_knows(store, store_url, page_si
 
 
 async def test_the_exporter_describes_what_the_store_knows(store, store_url):
-    """Watched jobs are the store's, with the reason of the failed and the time of the suspended one; one is gone."""
+    """Watched jobs are the store's, with the failure reason and the suspension time; a deleted one is omitted."""
     target = replace(our_target(store, store_url), jobs=JobPolicy(ids=(FAILED.id, "no-such-job", SUSPENDED.id)))
     async with rig(target) as made:
         listing = await made.snapshot()
@@ -228,7 +228,7 @@ async def test_the_exporter_describes_what_the_store_knows(store, store_url):
     ],
 )
 async def test_the_exporter_tells_what_is_wrong(store, store_url, change, reason, says):
-    """Each refusal of the store becomes its reason, a message that names what helps, and both request ids."""
+    """Each error of the store becomes its reason, a message with a remedy, and both request ids."""
     target = our_target(store, store_url)
     change(store)
     async with rig(target) as made:
@@ -241,14 +241,14 @@ async def test_the_exporter_tells_what_is_wrong(store, store_url, change, reason
 
 
 def test_a_missing_permission_is_named_by_the_operation():
-    """An answer that denies DescribeJob names its permission and not that of ListJobs."""
+    """An error that denies DescribeJob names its permission and not that of ListJobs."""
     response = Response(403, {}, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")
     assert "s3:DescribeJob" in str(S3.error(response, "DescribeJob"))
     assert "s3:ListJobs" not in str(S3.error(response, "DescribeJob"))
 
 
 def test_the_default_endpoint_is_the_official_one(session):
-    """In each region, of whatever partition, that botocore lists for S3 Control, the host asked is the one it knows."""
+    """In every region that botocore lists for S3 Control, the exporter requests the same host as botocore."""
     resolver = EndpointResolver(session.get_data("endpoints"))
     partitions = session.get_available_partitions()
     regions = {region for partition in partitions for region in session.get_available_regions("s3control", partition)}

@@ -65,7 +65,7 @@ def store() -> Store:
 
 
 def ask(store, query="", **more):
-    """Status and root element of the answer to a rightly signed request."""
+    """Returns status and root element of the response to a correctly signed request."""
     reply, _ = Responder([store]).respond(sign(store, query, **more))
     return reply.status, ET.fromstring(reply.body)
 
@@ -81,38 +81,38 @@ def ids(root):
 
 
 def test_a_page_has_the_documented_form():
-    """A page is written as the SDKs' model says, to the blank."""
+    """A page is written exactly as in the SDKs' model."""
     assert S3.list_response([JOB], "next-page-token-456", Style()).decode() == DOCUMENTED
 
 
 @pytest.mark.parametrize("size", [1, 7, 23, 24, 25, 1000])
 def test_following_the_tokens_lists_each_job_once(store, size):
-    """With any page size the pages hold all jobs, in their order, each once; the last one has no token."""
-    found: list[str | None] = []
+    """For any page size the pages contain each job once, in order; the last one has no token."""
+    listed_ids: list[str | None] = []
     token: str | None = ""
     pages = 0
     while token is not None:
         more = f"&nextToken={quote(token, safe='')}" if token else ""
         status, root = ask(store, f"maxResults={size}{more}")
         assert status == 200
-        found += ids(root)
+        listed_ids += ids(root)
         token = root.findtext("{*}NextToken")
         pages += 1
-    assert found == [job.id for job in JOBS]
+    assert listed_ids == [job.id for job in JOBS]
     assert pages == -(-24 // size)
     assert [seen.page for seen in store.requests] == list(range(1, pages + 1))
 
 
 @pytest.mark.parametrize("query", ["", "maxResults=0", "maxResults=1000"])
 def test_page_sizes(store, query):
-    """A page is as large as can be where nothing, or nothing sensible, is asked for; never more than a store allows."""
+    """A page has the maximum size if maxResults is missing or 0, and never more than the store allows."""
     assert len(ids(ask(store, query)[1])) == 24
     store.page_size = 10
     assert len(ids(ask(store, query)[1])) == 10
 
 
 def test_statuses_may_be_repeated(store):
-    """A listing may be of one status or, with the parameter repeated, of several."""
+    """A listing can be filtered by one status or, with the parameter repeated, by several."""
     assert ids(ask(store, "jobStatuses=Active")[1]) == [job.id for job in JOBS if job.status == "Active"]
     both = ids(ask(store, "jobStatuses=Active&maxResults=9&jobStatuses=Failed")[1])
     assert both == [job.id for job in JOBS if job.status in ("Active", "Failed")][:9]
@@ -136,7 +136,7 @@ def test_statuses_may_be_repeated(store):
     ],
 )
 def test_unsound_questions_are_refused(store, query, code):
-    """What the reference does not allow is answered with the model's error, and recorded."""
+    """A request that the reference does not allow returns the model's error, and is recorded."""
     assert refused(store, query) == (400, code)
     assert store.requests[-1].status == 400
 
@@ -156,12 +156,12 @@ def test_unsound_questions_are_refused(store, query, code):
     ],
 )
 def test_jobs_are_only_read(store, path, method, query, expected):
-    """What would change something, and what no client asks for, is answered with an error of its own."""
+    """A request that would change something, or that no client sends, returns an error."""
     assert refused(store, query, path=path, method=method) == expected
 
 
 def test_the_account_must_be_right(store):
-    """The account stands in a header, and in the host where that has a name; it must be the store's."""
+    """The account is in a header, and in the host if the host is a name; it must be the store's."""
     other = "999999999999"
     assert refused(store, headers={"x-amz-account-id": other}) == (400, "InvalidRequestException")
     address = {"host": "127.0.0.1:10084"}
@@ -172,7 +172,7 @@ def test_the_account_must_be_right(store):
 
 
 def test_permissions_and_regions_that_are_not_enabled(store):
-    """Each operation needs its permission, which the error names; a region that is not enabled has an error, too."""
+    """Each operation needs its permission, which the error names; a region that is not enabled returns an error."""
     store.permissions = {"ListJobs"}
     status, root = ask(store, path=f"{PATH}/job-01")
     assert (status, root.findtext("Error/Code")) == (403, "AccessDenied")
@@ -183,7 +183,7 @@ def test_permissions_and_regions_that_are_not_enabled(store):
 
 
 def test_an_error_has_the_documented_form(store):
-    """An error is wrapped, and its two request ids stand in headers, too; where there is no body, only there."""
+    """An error is wrapped, and its two request ids are also in headers; without a body, only there."""
     store.faults.add(Fault("error", status=503, code="SlowDown", message="Reduce your request rate.", times=1))
     reply, _ = Responder([store]).respond(sign(store))
     root = ET.fromstring(reply.body)
@@ -198,7 +198,7 @@ def test_an_error_has_the_documented_form(store):
 
 
 def test_a_job_is_described(store):
-    """DescribeJob tells what ListJobs tells, why a job failed, and since when and why it is suspended."""
+    """DescribeJob returns what ListJobs returns, why a job failed, and since when and why it is suspended."""
     store.world.listed[:] = [JOB._replace(status="Failed"), JOB._replace(id="b", status="Suspended")]
     store.world.details[JOB.id] = Detail("ManifestNotFound", "a < b")
     store.world.details["b"] = Detail(suspended=1_749_985_000, confirmation_required=True)
@@ -218,7 +218,7 @@ def test_a_job_is_described(store):
 
 
 def test_a_scenario_may_be_of_this_service():
-    """A scenario names the service and the account of its stores; the account must have its 12 digits."""
+    """A scenario names the provider and the account of its stores; the account must have 12 digits."""
     (store,) = Scenario.from_mapping({"provider": "s3", "account_id": "012345678901", "regions": ["us-west-2"]}).stores
     assert ask(store)[0] == 200
     assert (store.provider, store.account_id, store.region) == ("s3", "012345678901", "us-west-2")
@@ -227,7 +227,7 @@ def test_a_scenario_may_be_of_this_service():
 
 
 def test_an_unsigned_request_is_refused(store):
-    """A request without a signature is denied in the service's own words."""
+    """An unsigned request is denied with the service's own error."""
     signed = sign(store)
     request = replace(
         signed, headers={name: signed.headers[name] for name in signed.headers.keys() - {"authorization"}}

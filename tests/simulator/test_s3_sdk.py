@@ -1,4 +1,4 @@
-"""botocore is the judge: what it signs is accepted, and nothing that was changed afterwards."""
+"""What botocore signs is accepted, and nothing that was changed afterwards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stores(draw):
 
 @st.composite
 def questions(draw):
-    """A path and a query: each documented parameter or not, in any order, statuses repeated, or one job."""
+    """A path and a query: any documented parameters in any order, statuses repeated, or one job."""
     if draw(st.integers(0, 3)) == 0:
         return f"{PATH}/{quote(draw(st.sampled_from(JOBS)).id, safe='')}", ""
     token = tokens.encode(Position(2, draw(st.integers(0, 99)), "a"), draw(st.sampled_from([0, 1024])))
@@ -58,7 +58,7 @@ def questions(draw):
 
 @st.composite
 def signed(draw):
-    """A store, and a request to it with some more headers, which botocore signs."""
+    """A store, and a request to it with extra headers, which botocore signs."""
     store = draw(stores())
     path, query = draw(questions())
     headers = {"user-agent": draw(words), "x-amz-extra": draw(values.filter(bool))}
@@ -74,7 +74,7 @@ def answer(store, request, *others):
 @given(signed())
 @settings(max_examples=300, deadline=None)
 def test_what_the_official_package_signs_is_accepted(case):
-    """Every request that botocore signs is answered."""
+    """Every request that botocore signs is accepted."""
     store, request = case
     assert answer(store, request) == (200, None)
     assert store.requests[-1].status == 200
@@ -162,7 +162,7 @@ def _other_second(request):
 @given(signed())
 @settings(max_examples=10, deadline=None)
 def test_what_was_changed_is_refused(name, case):
-    """A request that was changed after it was signed is refused with the documented code, and recorded."""
+    """A request that was changed after it was signed is rejected with the documented code, and recorded."""
     store, request = case
     mutate, expected = MUTATIONS[name]
     assert answer(store, mutate(store, request)) == expected
@@ -172,7 +172,7 @@ def test_what_was_changed_is_refused(name, case):
 @given(signed())
 @settings(max_examples=25, deadline=None)
 def test_other_headers_are_not_signed(case):
-    """A proxy may change or add what is not signed."""
+    """A proxy may change or add unsigned headers."""
     store, request = case
     assert answer(store, changed(changed(request, "user-agent", "x"), "via", "1.1 proxy"))[0] == 200
 
@@ -180,7 +180,7 @@ def test_other_headers_are_not_signed(case):
 @given(stores(), questions(), st.integers(901, 10**6), st.sampled_from([-1, 1]))
 @settings(max_examples=50, deadline=None)
 def test_clocks_may_differ_by_a_quarter_of_an_hour(store, question, seconds, sign_of):
-    """A request is accepted 15 minutes early or late, and refused from the next second on."""
+    """A request is accepted up to 15 minutes early or late, and rejected from the next second."""
     path, query = question
     assert answer(store, sign(store, query, path=path, at=NOW + sign_of * 900))[0] == 200
     late = answer(store, sign(store, query, path=path, at=NOW + sign_of * seconds))
@@ -190,7 +190,7 @@ def test_clocks_may_differ_by_a_quarter_of_an_hour(store, question, seconds, sig
 @given(stores(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_session_tokens(store, token):
-    """A token is accepted where it is the store's; wrong, missing, superfluous and expired ones have their codes."""
+    """The store's security token is accepted; wrong, missing, superfluous and expired ones have their codes."""
     right = store.security_token
     request = sign(store)
     store.security_token = f"{token}-"
@@ -209,7 +209,7 @@ def test_session_tokens(store, token):
 @given(stores(), secrets)
 @settings(max_examples=50, deadline=None)
 def test_the_secret_decides(store, secret):
-    """A request signed with another secret is refused; the error echoes key id and string to sign, as the real one."""
+    """A request signed with another secret is rejected; the error contains key id and string to sign."""
     request = sign(store)
     store.access_key_secret = f"{secret}.another-secret"  # a short one could stand in any text
     reply, _ = Responder([store]).respond(request)
@@ -226,7 +226,7 @@ def test_the_secret_decides(store, secret):
 @given(st.lists(stores(), min_size=2, max_size=4, unique_by=lambda store: (store.access_key_id, store.region)))
 @settings(max_examples=50, deadline=None)
 def test_key_and_region_pick_the_store(several):
-    """Behind one host each store answers, and records, what is signed with its key for its region."""
+    """On one host each store accepts and records what is signed with its key for its region."""
     service = Responder(several)
     for store in several:
         assert service.respond(sign(store))[0].status == 200
@@ -234,7 +234,7 @@ def test_key_and_region_pick_the_store(several):
 
 
 def test_stores_of_other_services_stand_beside_it():
-    """Behind one host with stores of other services a request is answered, and refused, in the words of its own."""
+    """On a host with stores of several services, a request is accepted and rejected by its own service."""
     store = Store(World.fixed(JOBS), provider="s3", clock=lambda: NOW)
     others = [Store(World.fixed([]), provider=name) for name in DIALECTS if name != "s3"]
     service = Responder([*others, store])
@@ -246,7 +246,7 @@ def test_stores_of_other_services_stand_beside_it():
 
 
 def test_the_judge_agrees_over_a_real_socket():
-    """The signature is checked from what stands on the wire: hostile values arrive as they were signed."""
+    """The signature is checked over the exact bytes: hostile values arrive as they were signed."""
     store = Store(World.fixed(JOBS), provider="s3", security_token="a+b/c==")
     with serve(create_app(store)) as url:
         for job in JOBS:

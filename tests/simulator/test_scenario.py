@@ -23,7 +23,7 @@ def problems(mapping) -> list[str]:
 
 
 def test_an_empty_scenario_is_one_store():
-    """Without any key there is one store, with a stream of jobs and the default keys."""
+    """An empty scenario has one store, with a stream of jobs and the default keys."""
     (store,) = read({})
     assert (store.region, store.access_key_id, store.access_key_secret) == ("cn-hangzhou", DEMO_KEY_ID, DEMO_KEY_SECRET)
     assert (store.permissions, store.security_token, store.enabled) == ({"ListJobs", "DescribeJob"}, None, True)
@@ -31,7 +31,7 @@ def test_an_empty_scenario_is_one_store():
 
 
 def test_the_demo_has_every_service_and_regions_with_other_jobs():
-    """The demo has each service; its stores differ in region and jobs."""
+    """The demo has every service; its stores differ in region and jobs."""
     stores = Scenario.demo().stores
     assert {store.provider for store in stores} == DIALECTS.keys()
     assert len({store.region for store in stores}) == len(stores)
@@ -39,7 +39,7 @@ def test_the_demo_has_every_service_and_regions_with_other_jobs():
 
 
 def test_every_key_arrives():
-    """Each key of a scenario ends in the store's attribute of that meaning."""
+    """Each key of a scenario sets the store's attribute of that meaning."""
     (store,) = read(
         {
             "seed": 9,
@@ -80,7 +80,7 @@ def test_every_key_arrives():
 
 
 def test_jobs_may_stand_still():
-    """With `count` there are so many jobs, which do not change, and as many anew with the same seed."""
+    """`count` alone sets the number of jobs, which do not change and are the same for the same seed."""
     (store,) = read({"jobs": {"count": 500}})
     assert isinstance(store.world, FixedWorld)
     assert len(store.world.jobs(NOW)) == 500
@@ -88,7 +88,7 @@ def test_jobs_may_stand_still():
 
 
 def test_many_jobs_may_stand_behind_those_that_live():
-    """With `count` beside `every` or `keep` there are so many jobs, of which the newest `keep` live."""
+    """`count` with `every` or `keep` sets the number of jobs, of which the newest `keep` progress."""
     (store,) = read({"jobs": {"count": 300, "every": "6s", "keep": 40}})
     jobs, later = store.world.jobs(NOW), store.world.jobs(NOW + 6)
     assert isinstance(store.world, StreamWorld)
@@ -99,7 +99,7 @@ def test_many_jobs_may_stand_behind_those_that_live():
 
 
 def test_stores_inherit_what_stands_beside_them():
-    """A store of the list takes what it does not say itself from the top; what is edited is its own."""
+    """A store in the list uses the top-level keys as defaults; editing it does not change the others."""
     stores = read(
         {
             "page_size": 5,
@@ -123,8 +123,8 @@ def test_stores_inherit_what_stands_beside_them():
     assert list(stores[1].faults) == []
 
 
-def test_all_problems_are_told_at_once():
-    """A wrong scenario is told with the path of every problem."""
+def test_all_problems_are_reported_at_once():
+    """An invalid scenario is reported with the path of every problem."""
     with pytest.raises(ConfigError) as caught:
         read(
             {
@@ -177,11 +177,11 @@ def test_all_problems_are_told_at_once():
     ],
 )
 def test_problems_of_lists(mapping, expected):
-    """What is wrong with a list of stores, or with how keys go together, is told once."""
+    """A problem in a list of stores, or in a combination of keys, is reported once."""
     assert problems(mapping) == expected
 
 
 def test_problems_name_the_file():
-    """The error of a scenario names its file on each line."""
+    """A scenario's error names its file on each line."""
     with pytest.raises(ConfigError, match=r"^drill\.yaml: seed: must be from 0 to "):
         Scenario.from_mapping({"seed": -1}, file="drill.yaml")

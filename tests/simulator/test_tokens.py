@@ -17,7 +17,7 @@ lengths = st.integers(0, tokens.MAX_LENGTH)
 
 @given(positions, lengths)
 def test_a_token_brings_its_position_back(position, length):
-    """A token is stable, reads back as its position, and is as long as asked for."""
+    """A token is stable, decodes to its position, and has at least the requested length."""
     token = tokens.encode(position, length)
     assert tokens.encode(position, length) == token
     assert tokens.decode(token) == position
@@ -26,7 +26,7 @@ def test_a_token_brings_its_position_back(position, length):
 
 @given(positions.filter(lambda position: len(position.last) <= 44), lengths)
 def test_a_token_is_as_hostile_as_documented(position, length):
-    """A token holds each allowed special character and letters, nothing else, and at most 1024 characters."""
+    """A token contains every allowed special character and letters, nothing else, and at most 1024 characters."""
     token = tokens.encode(position, length)
     assert re.fullmatch(r"[A-Za-z0-9+:/=?#_-]{1,1024}", token)
     assert set("+:/=?#-_") <= set(token)
@@ -42,7 +42,7 @@ def test_two_positions_have_two_tokens(one, other):
 
 @given(positions, lengths, st.data())
 def test_a_changed_token_is_none(position, length, data):
-    """A token that lost, gained or changed a character is refused."""
+    """A token with a missing, extra or changed character is rejected."""
     token = tokens.encode(position, length)
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from("Aa0+:/=?#-_é"))
@@ -54,6 +54,6 @@ def test_a_changed_token_is_none(position, length, data):
 
 @given(st.text(max_size=80))
 def test_any_text_is_none(text):
-    """What was never given out is refused, whatever it is."""
+    """Text that is not a token is rejected."""
     with pytest.raises(ValueError, match="not a page token"):
         tokens.decode(text)

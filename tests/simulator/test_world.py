@@ -36,7 +36,7 @@ def transitions(statuses):
 @given(seeds, st.integers(0, 10**9))
 @settings(max_examples=60)
 def test_a_life_is_legal_and_never_goes_back(seed, index):
-    """Every job goes only where a job can go, and its progress grows, adds up, and moves in Active alone."""
+    """Every job makes only valid transitions, and its progress grows, adds up, and changes only in Active."""
     plan = draw(seed, index, created=5_000_000)
     life = [plan.at(5_000_000 + step * 250) for step in range(1600)]
     assert transitions([job.status for job in life]) <= TRANSITIONS
@@ -61,7 +61,7 @@ def test_a_life_is_legal_and_never_goes_back(seed, index):
 @given(seeds, moments, st.integers(0, 10_000))
 @settings(max_examples=30)
 def test_a_stream_is_a_function_of_seed_and_time(seed, now, detour):
-    """Two streams of one seed tell the same at the same time, whatever they were asked before."""
+    """Two streams with one seed list the same jobs at the same time, whatever was requested before."""
     world, other = World.stream(seed, keep=30), World.stream(seed, keep=30)
     other.jobs(now + detour)
     other.jobs(now - detour)
@@ -72,7 +72,7 @@ def test_a_stream_is_a_function_of_seed_and_time(seed, now, detour):
 @given(seeds, moments)
 @settings(max_examples=5, deadline=None)
 def test_five_minutes_show_every_transition(seed, start):
-    """Who watches the demo's stream for five minutes sees each status, and each transition of a job."""
+    """Five minutes of the demo's stream show every status and every transition of a job."""
     world = World.stream(seed)
     seen: dict[str, list[str]] = {}
     for second in range(0, 301, 1):
@@ -85,7 +85,7 @@ def test_five_minutes_show_every_transition(seed, start):
 @given(seeds, moments)
 @settings(max_examples=20)
 def test_a_history_stands_at_once(seed, now):
-    """At any first look a stream lists jobs of all fates, and all but the running ones have come to rest."""
+    """At the first request a stream lists jobs of all outcomes, and all except the running ones are done."""
     jobs = World.stream(seed).jobs(now)
     old = [job for job in jobs if job.created is not None and job.created < now - 250]
     assert {job.status for job in old} == {"Complete", "Failed", "Cancelled", "Suspended", "Active", "Preparing"}
@@ -94,7 +94,7 @@ def test_a_history_stands_at_once(seed, now):
 
 
 def test_a_stream_lists_the_newest_first():
-    """A stream lists `keep` jobs, newest first, one each `every` seconds, and a new one takes the place of the last."""
+    """A stream lists `keep` jobs, newest first, one every `every` seconds, and a new one replaces the oldest."""
     world = World.stream(7, every=2.5, keep=40)
     jobs = world.jobs(NOW)
     created = [job.created or 0 for job in jobs]
@@ -109,7 +109,7 @@ def test_a_stream_lists_the_newest_first():
 @given(seeds, moments, st.integers(0, 1000), st.integers(0, 3000))
 @settings(max_examples=20, deadline=None)
 def test_jobs_behind_the_living_are_a_function_of_seed_and_time(seed, now, step, detour):
-    """With a `count`, too, two streams tell the same at the same time, whatever they were asked before."""
+    """With `count`, too, two streams list the same jobs at the same time, whatever was requested before."""
     world, other = (World.stream(seed, every=8, keep=30, count=150) for _ in range(2))
     for moment in (now - step, now + detour, now - detour, now):
         other.jobs(moment)
@@ -120,7 +120,7 @@ def test_jobs_behind_the_living_are_a_function_of_seed_and_time(seed, now, step,
 @given(seeds, moments)
 @settings(max_examples=10, deadline=None)
 def test_jobs_come_to_their_end_before_they_leave_the_living(seed, start):
-    """With a `count`, each job goes the way of a job, cancelled at last where it has no other end, and then stays."""
+    """With `count`, each job makes only valid transitions, is cancelled if it would not end, and stays so."""
     world = World.stream(seed, every=8, keep=30, count=60)
     seen: dict[str, list[Job]] = {}
     for second in range(0, 400, 2):
@@ -139,7 +139,7 @@ def test_jobs_come_to_their_end_before_they_leave_the_living(seed, start):
 
 
 def test_jobs_that_are_over_can_be_described():
-    """DescribeJob knows a job behind the living: a failed one says why, a cancelled one by whom."""
+    """DescribeJob knows a done job: a failed one has its reason, a cancelled one who cancelled it."""
     world = World.stream(3, every=8, keep=30, count=150)
     over = world.jobs(NOW)[30:]
     for job in over:
@@ -152,13 +152,13 @@ def test_jobs_that_are_over_can_be_described():
 
 @pytest.mark.parametrize("settings", [{"every": 1, "keep": 239, "count": 500}, {"every": 10, "keep": 50, "count": 49}])
 def test_too_short_a_time_to_live_is_refused(settings):
-    """A stream whose jobs cannot end before they leave the living, or with fewer jobs than live, cannot be made."""
+    """A stream raises ValueError if its jobs cannot end in time, or if count is less than keep."""
     with pytest.raises(ValueError, match="240 s"):
         World.stream(**settings)
 
 
 def test_made_jobs_hold_what_is_hard_to_show():
-    """Among a thousand made jobs are counts past 32 bits, extreme priorities, awkward and absent texts, no progress."""
+    """A thousand made jobs include counts over 32 bits, extreme priorities, awkward and missing texts."""
     jobs = make_jobs(1000, now=NOW)
     assert any((job.succeeded or 0) > 2**32 for job in jobs)
     assert any(job.tasks == 10_000_000_000 for job in jobs)
@@ -172,7 +172,7 @@ def test_made_jobs_hold_what_is_hard_to_show():
 
 
 def test_many_jobs_can_be_made():
-    """Made jobs are as many as asked for, the same each time, each with an id of its own, none from the future."""
+    """Made jobs have the requested number, are reproducible, have unique ids, and none is from the future."""
     jobs = make_jobs(5000, "some seed", now=NOW)
     assert len(jobs) == len({job.id for job in jobs}) == 5000
     assert jobs == make_jobs(5000, "some seed", now=NOW)
@@ -183,7 +183,7 @@ def test_many_jobs_can_be_made():
 
 
 def test_a_fixed_world_is_edited_like_a_list():
-    """A fixed world lists what stands in its list, in that order, at whatever time."""
+    """A fixed world lists the jobs in its list, in order, at any time."""
     world = World.fixed([Job("a", "New")])
     world.listed.insert(0, Job("b", "Active"))
     world.details["b"] = Detail(failure_code="Why")
@@ -195,7 +195,7 @@ def test_a_fixed_world_is_edited_like_a_list():
 @given(seeds)
 @settings(max_examples=10)
 def test_failed_jobs_say_why_and_suspended_ones_since_when(seed):
-    """DescribeJob has a code and a reason for each failed job and for no other, and a time for each suspended one."""
+    """DescribeJob has a code and a reason for each failed job and no other, and a time for each suspended one."""
     world = World.stream(seed)
     for job in world.jobs(NOW):
         detail = world.detail(job.id, NOW)
@@ -206,8 +206,8 @@ def test_failed_jobs_say_why_and_suspended_ones_since_when(seed):
             assert job.created < detail.suspended <= NOW
 
 
-def test_each_run_of_jobs_has_all_fates():
-    """Of as many jobs in a row as the deck has cards, aligned to it, each outcome comes up as often as it stands there."""
+def test_each_run_of_jobs_has_all_outcomes():
+    """In each aligned run of OUTCOMES' length, each outcome appears as often as in OUTCOMES."""
     plans = [draw(3, index, 0) for index in range(len(OUTCOMES) * 7, len(OUTCOMES) * 8)]
     last = sorted(plan.phases[-1][0] for plan in plans)
     assert last == sorted(["Complete"] * 8 + ["Failed"] * 3 + ["Cancelled", "Suspended", "Active", "Preparing"])
