@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from sys import intern
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from exporter.core.jobs import Job, JobPage
@@ -152,8 +153,8 @@ def _job(groups: Sequence[str | None]) -> Job:
     elapsed = elapsed or old_elapsed
     values = (
         job_id,
-        status,
-        operation or None,
+        intern(status),  # few different ones: each is held once, not once for each job
+        intern(operation) if operation else None,
         _checked(description) if description else None,
         int(priority) if priority else None,
         parse_time(created) if created else None,

@@ -35,7 +35,9 @@ class Book:
     def body(self, number: int) -> bytes:
         """Page `number`, from 0; its description is long, so that its start is not all of it."""
         following = str(number + 1) if number + 1 < PAGES else None
-        text = DIALECTS["oss"].list_response([Job(f"job-{number}", "Active", description="d" * 20_000)], following, self._style)
+        text = DIALECTS["oss"].list_response(
+            [Job(f"job-{number}", "Active", description="d" * 20_000)], following, self._style
+        )
         return text.replace(b"<ListJobsResult>", b"<ListJobsResult>" + self._lie, 1)
 
     async def answer(self, peer) -> None:

@@ -18,8 +18,8 @@ from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS
 from exporter.providers.batch_xml import EARLY_BYTES, peek_next_token
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
-from exporter.simulator.oss_xml import page
-from exporter.simulator.wire import Style
+from exporter.simulator.dialects import DIALECTS
+from exporter.simulator.messages import Style
 
 if TYPE_CHECKING:
     from exporter.client.session import Session
@@ -130,7 +130,7 @@ def in_sequence(service: Service, max_pages: int) -> tuple[Progress, str]:
 
 def body(ids: str, following: str | None, style: Style = FIRST, lie: str = "") -> bytes:
     """A page; with `lie`, a comment before everything else names another token, which only a parser knows to skip."""
-    text = page(
+    text: bytes = DIALECTS["oss"].list_response(
         [Job(name, str(following), description="<NextToken>in-a-text</NextToken>") for name in ids], following, style
     )
     comment = f"<!-- <NextToken>{lie}</NextToken> -->" if lie else ""

@@ -23,7 +23,7 @@ EARLY, LATE = 60, 10_000
 def authorization(
     method: str, url: str, headers: Mapping[str, str], key_id: str, secret: str, *, now: float, late: int = LATE
 ) -> str:
-    """Returns the Authorization header of a request signed at the Unix time `now`; the SDK chooses which headers to sign.
+    """Returns the Authorization header of a request at the Unix time `now`; the SDK chooses which headers to sign.
 
     The SDK's clock is patched, because it accepts no time as an argument.
     """

@@ -13,7 +13,7 @@ from exporter.core.secrets import Credentials, Secret
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.s3 import S3
 from exporter.providers.signatures import sigv4
-from tests.simulator.official_s3 import judge
+from tests.simulator.official_s3 import sign_with_botocore
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("sigv4.json").read_text())
 SECRET = Secret(VECTORS["secret"])
@@ -93,12 +93,12 @@ def test_any_request_is_signed_as_officially(path, parameters, headers, region, 
     """Whatever path, query, headers, keys, region and time: each stage as botocore, which leaves an S3 path as sent."""
     path, query = "/" + "/".join(path), encoded(parameters)
     url = f"https://s3.example{path}{'?' + query if query else ''}"
-    judged = judge("GET", url, headers, keys, region, now)
-    sent = {**judged.headers, "host": "s3.example"}
+    signed = sign_with_botocore("GET", url, headers, keys, region, now)
+    sent = {**signed.headers, "host": "s3.example"}
     official = sent.pop("authorization")
     canonical = sigv4.canonical_request("GET", path, query, sent, sent)
-    assert canonical == judged.canonical
-    assert sigv4.string_to_sign(canonical, sent[sigv4.DATE_HEADER], region) == judged.text
+    assert canonical == signed.canonical
+    assert sigv4.string_to_sign(canonical, sent[sigv4.DATE_HEADER], region) == signed.text
     authorization = sigv4.authorization(
         method="GET", path=path, query=query, headers=sent, region=region, key_id=keys.key_id, secret=keys.secret
     )
@@ -120,7 +120,7 @@ def test_what_is_sent_is_signed_as_officially(token, job_id, host, region, keys,
     api = S3(Endpoint("https", host), region, "123456789012")
     unsigned = api.list_request(token) if job_id is None else api.describe_request(job_id)
     request = api.sign(unsigned, keys, now + fraction)
-    assert request.headers == judge("GET", request.url, unsigned.headers, keys, region, now).headers
+    assert request.headers == sign_with_botocore("GET", request.url, unsigned.headers, keys, region, now).headers
     assert request.headers.keys() - {"x-amz-security-token"} == {
         "authorization",
         "x-amz-account-id",
