@@ -47,6 +47,10 @@ def store(served: tuple[Store, str]) -> Store:
 
 
 @pytest.fixture
-def store_url(served: tuple[Store, str], store: Store) -> str:  # noqa: ARG001 - the store must be as new
-    """The base URL of `store`."""
-    return served[1]
+def store_url(served: tuple[Store, str], store: Store) -> Iterator[str]:
+    """The base URL of `store`, also if a module has a fixture `store` of its own."""
+    if store is served[0]:
+        yield served[1]
+    else:
+        with serve(create_app(store)) as url:
+            yield url

@@ -222,3 +222,18 @@ def test_pure_modules_read_no_clock_and_open_no_file():
                     called = getattr(node.func, "attr", getattr(node.func, "id", None))
                     found += [(source.name, node.lineno, called)] if called in forbidden else []
     assert not found
+
+
+def test_the_map_shows_every_room_and_module():
+    """CONTRIBUTING.md lists exactly the packages under exporter/, and exactly the modules of each."""
+    rows = re.findall(r"^\| `(\w+)`: [^|]+ \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    shown = {room: re.findall(r"`(\w+)`", modules) for room, modules in rows}
+    packages = {path.parent for path in (ROOT / "exporter").glob("*/__init__.py")}
+    assert shown == {
+        package.name: sorted(
+            path.stem
+            for path in package.iterdir()
+            if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").exists()
+        )
+        for package in packages
+    }
