@@ -43,7 +43,10 @@ def test_the_table_of_own_metrics_is_complete():
     metrics = SelfMetrics(version="1", revision="r", process=False)
     own = SelfMetrics(version="1", revision="r", process=True)
     help_of = dict(re.findall(r"^# HELP (batchops_\S+) (.*)$", own.render(openmetrics=False).decode(), re.MULTILINE))
-    written = {cells[0].strip("`"): cells[2] for cells in rows("### Of the exporter itself, on `/metrics` and `/-/metrics` only")}
+    written = {
+        cells[0].strip("`"): cells[2]
+        for cells in rows("### Of the exporter itself, on `/metrics` and `/-/metrics` only")
+    }
     assert written == help_of
     assert "batchops_exporter_build_info" not in metrics.render(openmetrics=False).decode()
 

@@ -93,7 +93,7 @@ class TargetCollector:
                 return await self._runs.run(run, lambda: self._collect(run))
         except TimeoutError:
             late = self._failed(run, timed_out(run.progress))
-        if run not in self._runs:  # nobody waits any more, so this is how the run ended
+        if run not in self._runs:  # it was the last one, so this is how the run ended
             self._record(late, [])
         return late
 

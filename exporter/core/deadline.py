@@ -1,4 +1,4 @@
-"""A point in time by which the work must be done, handed down and never global."""
+"""A point in time by which the work must be done. It is passed down and never global."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 class Deadline:
     """`at` is a reading of the monotonic clock, in seconds.
 
-    The one thing that may happen to a deadline is that it moves later, when a scrape joins a running listing and
-    brings its own.
+    It only ever moves later: when a scrape joins a run in progress and may wait longer.
     """
 
     at: float

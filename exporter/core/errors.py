@@ -4,15 +4,15 @@
 
     ExporterError
     ├── ConfigError            problems: each with its path and a sentence, all at once
-    └── ScrapeError           one target could not be read; `reason` is one of REASONS
-        ├── CredentialsError   config, auth, and why their issuer did not answer: there are no usable keys
-        ├── TransportError     connect, tls, timeout, too_large: no answer, or too much of one
+    └── ScrapeError            one target could not be listed; `reason` is one of REASONS
+        ├── CredentialsError   config, auth, or why their issuer did not respond: no usable credentials
+        ├── TransportError     connect, tls, timeout, too_large: no whole response
         ├── ServiceError       auth, access_denied, throttled, http_4xx, http_5xx: status, code, request id
         ├── MalformedResponse  malformed: not what the API documents
         ├── PaginationError    pagination: a token repeats, or pages never end
         └── InternalError      internal: a bug of the exporter
 
-A message of these errors is shown to people (log, landing page): it never holds a key, a token or a response body.
+People see the messages (log, landing page): they never contain a key, a token or a response body.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Reason = Literal[
 ]
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
-"""The words of the label `reason`, in the order of the documentation."""
+"""The values of the label `reason`, in the order of the documentation."""
 
 
 class ExporterError(Exception):
@@ -60,7 +60,7 @@ class Problem:
 
 
 class ConfigError(ExporterError):
-    """The configuration cannot be used; `problems` names everything that is wrong with it."""
+    """The configuration cannot be used; `problems` has everything that is wrong with it."""
 
     def __init__(self, problems: tuple[Problem, ...], *, file: str = "") -> None:
         self.problems = problems
@@ -73,7 +73,7 @@ class ConfigError(ExporterError):
 
 
 class ScrapeError(ExporterError):
-    """One target could not be read. `reason` is the word that the metrics show.
+    """One target could not be listed. `reason` is the value of the label.
 
     `transient`: the same request, sent again, may succeed. `page`: the page that could not be read, from 1 (None: it is
     not about a page).
@@ -93,18 +93,18 @@ class ScrapeError(ExporterError):
 
 
 class CredentialsError(ScrapeError):
-    """There are no usable keys.
+    """There are no usable credentials.
 
-    `config` where this machine lacks them, `auth` where their issuer refused, else why it gave no usable answer.
+    `config` if this machine lacks them, `auth` if their issuer refused, otherwise why its response is unusable.
     """
 
 
 class TransportError(ScrapeError):
-    """No whole answer came: `connect`, `tls`, `timeout`, or `too_large` where it was longer than allowed."""
+    """There was no whole response: `connect`, `tls`, `timeout`, or `too_large`."""
 
 
 class MalformedResponse(ScrapeError):
-    """The service answered with something its API does not document."""
+    """The service returned something that its API does not document."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="malformed")
@@ -125,10 +125,10 @@ class InternalError(ScrapeError):
 
 
 class ServiceError(ScrapeError):
-    """The service answered with an error.
+    """The service returned an error.
 
-    `status` is the HTTP status, `code` and `request_id` are what the vendor's support asks for (None where the answer
-    did not tell), `retry_after` the seconds the service asks to wait (None: not told).
+    `status` is the HTTP status, `code` and `request_id` are what the vendor's support asks for, `retry_after` is
+    how many seconds the service asks to wait. None: not in the response.
     """
 
     def __init__(

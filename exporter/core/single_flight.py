@@ -66,7 +66,7 @@ class SingleFlight(Generic[K, T]):
             if flight.waiters:
                 raise
             log.exception("internal error (please report it)")
-            raise asyncio.CancelledError from None  # nobody would retrieve the exception
+            raise asyncio.CancelledError from None  # no waiter would retrieve the exception
         finally:
             self._free(key, flight)
             del flight  # else task, traceback and flight are a cycle, which holds what `make` refers to

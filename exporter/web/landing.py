@@ -1,4 +1,4 @@
-"""The landing page: for a person who opens the exporter in a browser."""
+"""The landing page, for people who open the exporter in a browser."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ tr { border-color: #333a42; } .up { color: #56d364; } .down { color: #ff7b72; } 
 def page(rows: Iterable[tuple[str, Snapshot | None]], *, base: str, metrics: str) -> str:
     """The page for the targets in `rows`, each with its last listing (None: not listed yet).
 
-    `base` stands ahead of each link, `metrics` is the path of the metrics.
+    `base` precedes each link, `metrics` is the path of the metrics.
     """
     body = "\n".join(_row(name, listing, base) for name, listing in rows)
     links = ((metrics, "Metrics"), ("/sd", "Service discovery"), ("/-/healthy", "Health"), ("/-/ready", "Readiness"))

@@ -1,4 +1,4 @@
-"""What a client wants to be answered with (RFC 9110, 12.4 and 12.5)."""
+"""Content negotiation: which format and encoding a client accepts (RFC 9110, 12.4 and 12.5)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 _OPENMETRICS: Final = "application/openmetrics-text"
 _OPENMETRICS_VERSIONS: Final = (None, "1.0.0", "0.0.1")
-"""Versions whose readers read 1.0.0; without one, the newest is meant."""
+"""Versions whose clients can read 1.0.0; no version means the newest."""
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Whether the header Accept puts OpenMetrics 1.0 ahead of, or level with, the plain text format.
+    """Whether the header Accept prefers OpenMetrics 1.0 to the plain text format, or equally.
 
     A client that names neither gets plain text: it is then a person or a tool of the oldest kind.
     """

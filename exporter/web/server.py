@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 GRACE_SECONDS: Final = 8
-"""What scrapes may take when the process is told to end; below the 10 seconds that container engines give."""
+"""How long scrapes in flight may take after SIGTERM; less than the 10 seconds that container engines wait."""
 
 LAST_SECONDS: Final = 3
-"""Of these, what is left for rendering and sending when listings that still run are ended."""
+"""How much of that is kept for rendering and sending after the listings in progress are ended."""
 
 IDLE_SECONDS: Final = 75
-"""An idle connection of a client is kept so long: past the usual scrape interval of 60 seconds."""
+"""How long an idle connection of a client is kept: longer than the usual scrape interval of 60 seconds."""
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
 _LARGEST_PORT: Final = 65535
 
 
 class AddressError(ExporterError):
-    """A listen address is not one, or cannot be had."""
+    """A listen address is invalid, or cannot be bound."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -44,7 +44,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Bound sockets for every address that `host` stands for. Raises AddressError, and leaves no socket open then."""
+    """Bound sockets for every address of `host`. Raises AddressError, and then leaves no socket open."""
     with contextlib.ExitStack() as opened:
         try:
             if not host and socket.has_dualstack_ipv6():
@@ -64,16 +64,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
 async def serve(
     app: ASGIApp, sockets: Sequence[socket.socket], *, before_end: Callable[[], None] = lambda: None
 ) -> None:
-    """Answer on `sockets` until SIGINT or SIGTERM; then the requests under way are ended within GRACE_SECONDS.
+    """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight within GRACE_SECONDS.
 
-    `before_end` is called LAST_SECONDS before that: it makes those that still wait come to their end.
+    `before_end` is called LAST_SECONDS before that, and ends the listings that the requests wait for.
     """
     await _Server(_config(app), before_end).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
 def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
-    """Answer on `sockets` in a thread of its own, beside another server, which has the signals."""
+    """Answer on `sockets` in a separate thread, while another server handles the signals."""
     server = uvicorn.Server(_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": list(sockets)}, name="beside", daemon=True)
     thread.start()
@@ -85,14 +85,14 @@ def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
 
 
 class _Server(uvicorn.Server):
-    """A server that says so before it gives up on the requests under way."""
+    """A server that calls `before_end` before it cancels the requests in flight."""
 
     def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
         super().__init__(config)
         self._before_end = before_end
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no new requests, and let those under way end."""
+        """Accept no new requests, and finish those in flight."""
         last_call = asyncio.get_running_loop().call_later(GRACE_SECONDS - LAST_SECONDS, self._before_end)
         try:
             await super().shutdown(sockets)
