@@ -1,4 +1,4 @@
-"""Who scrapes a program in front of a store that changes from scrape to scrape."""
+"""A scraper of a program, whose store changes from scrape to scrape."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from bench.programs import Program
 
 Change: TypeAlias = Literal["cold", "unchanged", "churn"]
-"""What the store shows from scrape to scrape: no job of the scrape before, the same, or its next state."""
+"""From scrape to scrape the store shows: none of the jobs of the last scrape, the same jobs, or their next state."""
 
 
 @dataclass
 class Client:
-    """Scrapes `program`, in front of `store`, which shows something else ahead of each scrape, as `change` says."""
+    """Scrapes `program`, and before each scrape has its `store` show what `change` says."""
 
     store: Program
     program: Program
@@ -38,12 +38,12 @@ class Client:
         self._variants = variants[self.change]
 
     def scrape(self, clock: Callable[[], float] = time.perf_counter) -> float:
-        """One scrape, in milliseconds of `clock`."""
+        """The duration of one scrape, in milliseconds of `clock`."""
         self._turn_over()
         return timed(lambda: self.program.get(self.path, encoding=self.encoding), clock)()
 
     def text(self) -> bytes:
-        """One scrape's exposition, decoded."""
+        """The exposition of one scrape, decoded."""
         self._turn_over()
         body = self.program.get(self.path, encoding=self.encoding)
         return gzip.decompress(body) if self.encoding == "gzip" else body
@@ -53,22 +53,30 @@ class Client:
 
 
 def prove(baseline: Client, ours: Client) -> None:
-    """Raise Unequal where the two do not tell the same, at a first scrape or at a second one. Both are warm then."""
+    """Scrape both twice, which also warms them up. Raises Unequal if their samples differ."""
     for _ in range(2):
         agree(baseline.text(), ours.text())
 
 
 @contextlib.contextmanager
-def proven(jobs: int, *, targets: int = 1, token_first: bool = True, delay: float = 0.0) -> Iterator[Client]:
-    """A client of ours in front of a store of its own, warm, proven to be told what the naive one tells. Cold scrapes.
+def proven(
+    jobs: int,
+    *,
+    targets: int = 1,
+    token_first: bool = True,
+    delay: float = 0.0,
+    rate: float = 0.0,
+    encoding: str = "identity",
+) -> Iterator[Client]:
+    """A client of the exporter with a store of its own, warm, whose samples are proven to be those of the baseline.
 
-    `jobs` are each target's; see `programs.store`.
+    Its scrapes are cold. `jobs` are each target's; see `programs.store`.
     """
     with (
-        programs.store(jobs, targets=targets, token_first=token_first, delay=delay) as store,
+        programs.store(jobs, targets=targets, token_first=token_first, delay=delay, rate=rate) as store,
         programs.ours(store, targets=targets) as ours,
     ):
-        client = Client(store, ours)
+        client = Client(store, ours, encoding=encoding)
         with programs.naive(store, targets=targets) as baseline:
             prove(Client(store, baseline), client)
         yield client

@@ -1,7 +1,7 @@
-"""The exporter, and a full collection of garbage every second: what memory it still has, it holds.
+"""The exporter with a full garbage collection every second, so that all of its memory is in use.
 
-`python -m bench.collecting` takes the exporter's flags. Python itself makes a full collection only when a quarter more
-objects than before have come, so garbage in cycles piles up for thousands of scrapes, and would pass for a leak.
+`python -m bench.collecting` accepts the exporter's flags. Python itself starts a full collection only if there are a
+quarter more objects than after the last one, so that cycles accumulate for thousands of scrapes, like a leak.
 """
 
 from __future__ import annotations

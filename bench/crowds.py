@@ -1,4 +1,4 @@
-"""Rows of many scrapers at once, and of the requests that a scrape costs."""
+"""Rows of many scrapers at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from bench import programs
-from bench.clients import Client, prove, proven
+from bench.clients import proven
 from bench.measure import Contest, in_turns
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SCRAPERS: Final = 50
 
-HEALTHY_MS: Final = 150.0
-"""`/-/healthy` has to answer within this, at the 99th percentile."""
+HEALTHY_MS: Final = 60.0
+"""The limit of the response time of `/-/healthy`, at the 99th percentile."""
 PROBE_EVERY: Final = 0.01
 PROBE_SECONDS: Final = 3.0
 
@@ -31,19 +31,10 @@ ENCODINGS: Final = ("identity", "gzip")
 
 
 @contextlib.contextmanager
-def requests(jobs: int) -> Iterator[Contest]:
-    """Requests that reach the store for one scrape."""
-    with programs.store(jobs) as store, programs.naive(store) as baseline, programs.ours(store) as ours:
-        sides = [Client(store, program) for program in (baseline, ours)]
-        prove(*sides)
-        yield in_turns(lambda: _sent(store, sides[0].scrape), lambda: _sent(store, sides[1].scrape))
-
-
-@contextlib.contextmanager
 def crowd(jobs: int, *, delay: float) -> Iterator[Contest]:
-    """Requests that reach the store for one scrape, against those for SCRAPERS scrapes of one target at once.
+    """Requests that reach the store for one scrape, and for SCRAPERS concurrent scrapes of one target.
 
-    `delay`, the seconds for each page, is what lets them all come while the listing of the first is under way.
+    `delay` is the seconds for each page, so that all of them arrive while the first one's listing is in progress.
     """
     with proven(jobs, delay=delay) as client:
 
@@ -63,17 +54,17 @@ def crowd(jobs: int, *, delay: float) -> Iterator[Contest]:
 
 @contextlib.contextmanager
 def healthy(jobs: int) -> Iterator[Contest]:
-    """HEALTHY_MS against the 99th percentile of what `/-/healthy` takes while SCRAPERS scrape again and again.
+    """HEALTHY_MS, and the 99th percentile of the response time of `/-/healthy` while SCRAPERS scrape continuously.
 
-    Each of them has the store show another listing before it scrapes, and every other one asks for gzip.
+    Each of them has the store show another listing before it scrapes, and every other one requests gzip.
     """
     with proven(jobs) as client:
 
         def percentile() -> float:
-            ended = threading.Event()
+            stopped = threading.Event()
 
             def scrape(number: int) -> None:
-                while not ended.is_set():
+                while not stopped.is_set():
                     programs.show(client.store, number % 2)
                     client.program.get(encoding=ENCODINGS[number % 2])
 
@@ -82,7 +73,7 @@ def healthy(jobs: int) -> Iterator[Contest]:
                 try:
                     latencies = _probed(client.program)
                 finally:
-                    ended.set()
+                    stopped.set()
                 for scraper in scrapers:
                     scraper.result()
             return statistics.quantiles(latencies, n=100)[98]
@@ -97,7 +88,7 @@ def _sent(store: Program, way: Callable[[], object]) -> float:
 
 
 def _probed(program: Program) -> list[float]:
-    """What `/-/healthy` takes, in milliseconds, asked for by a process that does nothing else."""
+    """The response times of `/-/healthy` in milliseconds, measured by a process that does nothing else."""
     url = f"{program.url}/-/healthy"
     command = [sys.executable, "-m", "bench.prober", f"--every={PROBE_EVERY}", f"--seconds={PROBE_SECONDS}", url]
     done = subprocess.run(command, capture_output=True, check=True)  # noqa: S603 - our own program

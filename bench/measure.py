@@ -15,21 +15,18 @@ if TYPE_CHECKING:
 
 
 Contest: TypeAlias = "Callable[[], tuple[float, float]]"
-"""Measures the baseline and ours once: each call is a round and gives what both took, in the unit of the row."""
+"""Measures the baseline and ours once: each call is a round and returns both results, in the unit of the row."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """The ratio that a row must reach.
-
-    `at least`: the baseline takes so many times what ours takes. `at most`: ours takes so many times the baseline.
-    """
+    """The ratio that a row must reach: of the baseline to ours (`at least`), or of ours to the baseline (`at most`)."""
 
     kind: Literal["at least", "at most"]
     bound: float
 
     def ratio(self, baseline: float, ours: float) -> float:
-        """Of what both took, in the direction that `kind` means."""
+        """The ratio of the two results, in the direction of `kind`."""
         return baseline / ours if self.kind == "at least" else ours / baseline
 
     def reached(self, ratio: float) -> bool:
@@ -45,20 +42,20 @@ class Row:
     """One line of the table."""
 
     name: str
-    """What the command line calls it."""
+    """On the command line."""
     title: str
     jobs: int
     contest: Callable[[int], AbstractContextManager[Contest]]
-    """Sets the contest up for so many jobs; it raises Unequal where the two ways do not give the same."""
+    """Prepares the contest for so many jobs. Raises Unequal if the two sides have different results."""
     bar: Bar
     unit: Literal["ms", "MiB", "requests"] = "ms"
     against: str = "naive"
-    """What the baseline is."""
+    """The name of the baseline."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a row measured. `judged`: at its own size, so that its bar means something."""
+    """The results of a row."""
 
     row: Row
     jobs: int
@@ -67,7 +64,7 @@ class Result:
 
     @property
     def judged(self) -> bool:
-        """Whether it was measured at the size that the bar is about."""
+        """Whether it was measured with the row's number of jobs; the bar is for no other."""
         return self.jobs == self.row.jobs
 
     @property
@@ -94,7 +91,7 @@ def measure(row: Row, *, jobs: int, rounds: int) -> Result:
 
 
 def in_turns(baseline: Callable[[], float], ours: Callable[[], float]) -> Contest:
-    """A contest of two ways to the same. The one that goes first goes second in the next round: noise hits both."""
+    """A contest of two sides. The one that is first is second in the next round, so that noise affects both."""
     baseline_is_first = itertools.cycle((True, False))
 
     def contest() -> tuple[float, float]:
@@ -107,7 +104,7 @@ def in_turns(baseline: Callable[[], float], ours: Callable[[], float]) -> Contes
 
 
 def timed(way: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> Callable[[], float]:
-    """`way`, measured in milliseconds of `clock` (seconds), which is the one on the wall."""
+    """Runs `way` and returns its duration in milliseconds; `clock` returns seconds."""
 
     def turn() -> float:
         start = clock()
@@ -118,10 +115,10 @@ def timed(way: Callable[[], object], clock: Callable[[], float] = time.perf_coun
 
 
 def worked(way: Callable[[], object], times: int = 1) -> Callable[[], float]:
-    """`way`, which computes here and waits for nothing, measured in milliseconds of work, the mean of so many `times`.
+    """Runs `way` so many `times` and returns its mean CPU time in milliseconds.
 
-    The clock on the wall would also count what other programs do meanwhile. Collections of cycles are left out: what
-    they cost depends on the settings of a whole program, and the rows that scrape one show it.
+    Wall-clock time would include what other programs do meanwhile. There is no garbage collection: its cost depends on
+    the settings of a whole program, and the rows of whole scrapes include it.
     """
 
     def turn() -> float:

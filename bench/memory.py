@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bench import programs
-from bench.clients import Change, Client, prove
+from bench.clients import Client, prove
 from bench.measure import Contest, in_turns
 
 if TYPE_CHECKING:
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
     from bench.programs import Program
 
+SCRAPES: Final = 2
+"""The second one starts with what the first one has left."""
+
 
 @contextlib.contextmanager
-def memory(jobs: int, *, scrapes: int = 2, change: Change = "cold", encoding: str = "identity") -> Iterator[Contest]:
-    """The peak, in MiB, after so many `scrapes`: all but the first still find what the one before has left."""
-    with programs.store(jobs, churn=change == "churn") as store:
-
-        def client(program: Program) -> Client:
-            return Client(store, program, change, encoding)
+def memory(jobs: int, *, encoding: str = "identity") -> Iterator[Contest]:
+    """The peak of each of the two programs in MiB, after SCRAPES cold scrapes."""
+    with programs.store(jobs) as store:
 
         def peak(start: Callable[[Program], AbstractContextManager[Program]]) -> float:
             with start(store) as program:
-                scraper = client(program)
-                for _ in range(scrapes):
-                    scraper.scrape()
+                client = Client(store, program, encoding=encoding)
+                for _ in range(SCRAPES):
+                    client.scrape()
                 return program.peak()
 
         with programs.naive(store) as baseline, programs.ours(store) as ours:
-            prove(client(baseline), client(ours))
+            prove(Client(store, baseline, encoding=encoding), Client(store, ours, encoding=encoding))
         yield in_turns(lambda: peak(programs.naive), lambda: peak(programs.ours))

@@ -1,7 +1,7 @@
-"""The baseline: an exporter as most people would write one, from the same libraries.
+"""The baseline: an exporter as most people would write one, with the same libraries.
 
-A new `httpx.Client` at each scrape, defusedxml and `findtext`, `GaugeMetricFamily`, `start_http_server`. It signs as we
-do and tells the same samples. `python -m bench.naive --store=URL` prints its URL once it answers.
+A new `httpx.Client` for each scrape, defusedxml and `findtext`, `GaugeMetricFamily`, `start_http_server`. It signs with
+our code and exports the same samples. `python -m bench.naive --store=URL` prints its URL once it responds.
 """
 
 from __future__ import annotations
@@ -64,26 +64,26 @@ def _number(item: Element, path: str) -> int | None:
 
 
 class Naive(Collector):
-    """Lists the store's targets at each scrape, one after the other."""
+    """Lists the targets of the store at each scrape, one after the other."""
 
     def __init__(self, store: str, targets: int) -> None:
         parts = urlsplit(store)
-        self._apis = [Oss(Endpoint(parts.scheme, parts.netloc), region) for region in regions(targets)]
+        self._providers = [Oss(Endpoint(parts.scheme, parts.netloc), region) for region in regions(targets)]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The families of all targets."""
         with httpx.Client() as client:
-            listings = [_listing(api, client) for api in self._apis]
-        yield from oracle.families(listings)
+            snapshots = [_snapshot(provider, client) for provider in self._providers]
+        yield from oracle.families(snapshots)
 
 
-def _listing(api: Oss, client: httpx.Client) -> Snapshot:
+def _snapshot(provider: Oss, client: httpx.Client) -> Snapshot:
     start = time.monotonic()
     jobs: list[Job] = []
     pages = 0
     token = None
     while pages == 0 or token is not None:
-        request = api.sign(api.list_request(token), _CREDENTIALS, time.time())
+        request = provider.sign(provider.list_request(token), _CREDENTIALS, time.time())
         response = client.get(request.url, headers=dict(request.headers))
         response.raise_for_status()
         page = parse(response.content)
@@ -94,7 +94,7 @@ def _listing(api: Oss, client: httpx.Client) -> Snapshot:
     return Snapshot(
         provider=PROVIDER,
         account=ACCOUNT,
-        region=api.region,
+        region=provider.region,
         pages=pages,
         duration=time.monotonic() - start,
         jobs=tuple(jobs),
@@ -106,7 +106,7 @@ def _listing(api: Oss, client: httpx.Client) -> Snapshot:
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is terminated."""
     parser = argparse.ArgumentParser(prog="python -m bench.naive", description=__doc__)
     parser.add_argument("--store", required=True, metavar="URL")
     parser.add_argument("--targets", type=int, default=1)
@@ -114,7 +114,7 @@ def main() -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Naive(options.store, options.targets))
     server, _ = start_http_server(0, "127.0.0.1", registry)
-    print(f"the baseline answers on http://127.0.0.1:{server.server_port}", flush=True)
+    print(f"the baseline listens on http://127.0.0.1:{server.server_port}", flush=True)
     threading.Event().wait()
 
 

@@ -1,12 +1,14 @@
-"""Answers of ListJobs in the documented form. A job's number says all about it; the higher, the newer."""
+"""Pages of ListJobs. The number of a job determines all of it; jobs with higher numbers are newer."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
-import re
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from xml.etree.ElementTree import SubElement, tostring
+
+from defusedxml import ElementTree
 
 from exporter.simulator import make_jobs
 from exporter.simulator.dialects import DIALECTS
@@ -14,33 +16,34 @@ from exporter.simulator.messages import Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from xml.etree.ElementTree import Element
 
     from exporter.core.jobs import Job
 
+Order: TypeAlias = Literal["documented", "other"]
+"""Of the leaves of a job; "other" is the documented order reversed, with leaves that no documentation mentions."""
+
 PAGE_SIZE: Final = 1000
-"""Jobs; what both exporters ask for, and the most that they are given."""
+"""Jobs; what both exporters request, and the maximum of the service."""
 
 NEW_JOBS: Final = 3
-"""So many stand in front at each further state of a churning listing, and as many have fallen off."""
+"""Added at the front of a churning listing from state to state; as many are removed at its end."""
 
+UNKNOWN_LEAVES: Final = {"Owner": "1234567890123456", "Tier": "Standard", "Revision": "7"}
+"""Of each job in the "other" order."""
+
+_DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _NOW: Final = 1760000000
-_APART: Final = 5
-"""Seconds from one job's creation to the next one's."""
-_FAR: Final = 10_000_000
-"""Between the numbers of two variants: more than any listing has jobs."""
+_SECONDS_BETWEEN: Final = 5
+"""From the creation of one job to that of the next one."""
+_VARIANT_JOBS: Final = 10_000_000
+"""Job numbers of a variant: more than any listing has jobs."""
 _TASKS: Final = 10**9
-"""Of a running job: more than it ever does."""
-
-_JOB: Final = re.compile(rb"(<JobListDescriptor>\n)(.*?)( +</JobListDescriptor>)", re.DOTALL)
-_ELEMENT: Final = re.compile(rb"^ {9}<.*?\n(?= {9}<[A-Z]|\Z)", re.DOTALL | re.MULTILINE)
-_UNKNOWN: Final = (
-    b"         <ConfirmationRequired>false</ConfirmationRequired>\n",
-    b"         <RoleArn>acs:ram::1234567890123456:role/batch</RoleArn>\n",
-)
+"""Of a running job: more than it ever completes."""
 
 
 class Place(NamedTuple):
-    """What a page token stands for; `page` counts from 0."""
+    """What a page token refers to; `page` counts from 0."""
 
     variant: int
     target: int
@@ -48,12 +51,12 @@ class Place(NamedTuple):
 
 
 def jobs(count: int, variant: int = 0, *, target: int = 0, churn: bool = False) -> list[Job]:
-    """What the target with the number `target` lists, newest first; targets have no job in common.
+    """The jobs that the target with the number `target` lists, newest first; no job belongs to two targets.
 
-    Two variants have none in common either. With `churn` they are successive states of one listing: at each one
-    NEW_JOBS jobs have come and as many gone, so that every page is shifted, and those that run have moved on.
+    No job belongs to two variants either. With `churn`, variants are successive states of one listing: from one to the
+    next, NEW_JOBS jobs are added and as many removed, so that every page is shifted, and the running ones progress.
     """
-    first = variant * (NEW_JOBS if churn else _FAR)
+    first = variant * (NEW_JOBS if churn else _VARIANT_JOBS)
     state = variant if churn else 0
     return [_job(number, target, state) for number in range(first + count - 1, first - 1, -1)]
 
@@ -66,48 +69,60 @@ def pages(
     churn: bool = False,
     token_first: bool = True,
     size: int = PAGE_SIZE,
-    order: Literal["documented", "other"] = "documented",
+    order: Order = "documented",
 ) -> Iterator[bytes]:
-    """The pages of `jobs(…)`, of `size` jobs; tokens are read by `place`, and are before the jobs or behind them.
-
-    `order`: of the elements of a job; in the other one, there are also leaves that are not documented.
-    """
+    """The pages of `jobs(…)`, of `size` jobs each; their tokens are for `place`, and precede or follow the jobs."""
     listed = jobs(count, variant, target=target, churn=churn)
     style = Style(token_first=token_first)
     starts = range(0, max(count, 1), size)
     for number, start in enumerate(starts, 1):
         token = f"{variant}-{target}-{number}" if number < len(starts) else None
         body = DIALECTS["oss"].list_response(listed[start : start + size], token, style)
-        yield body if order == "documented" else _JOB.sub(_reordered, body)
-
-
-def _reordered(job: re.Match[bytes]) -> bytes:
-    return b"".join([job[1], *_ELEMENT.findall(job[2])[::-1], *_UNKNOWN, job[3]])
+        yield body if order == "documented" else _in_other_order(body)
 
 
 def place(token: str) -> Place:
-    """What `token` stands for."""
+    """What `token` refers to."""
     variant, target, number = map(int, token.split("-"))
     return Place(variant, target, number)
 
 
+def _in_other_order(body: bytes) -> bytes:
+    """The page `body` in the "other" order."""
+    root = ElementTree.fromstring(body)
+    for job in root.iterfind("Jobs/JobListDescriptor"):
+        _reverse(job)
+        for name, text in UNKNOWN_LEAVES.items():
+            leaf = SubElement(job, name)
+            leaf.text, leaf.tail = text, job[0].tail
+    return _DECLARATION + tostring(root, encoding="unicode", short_empty_elements=False).encode()
+
+
+def _reverse(element: Element) -> None:
+    for child in element:
+        _reverse(child)
+    element[:] = reversed(element)
+
+
 @functools.cache
 def _lives() -> list[Job]:
-    """A thousand jobs as a service that has run for long lists them; all others live as one of these, but later."""
+    """A thousand jobs as an old service lists them; each other job lives as one of these, but later."""
     return make_jobs(1000, "bench", now=_NOW)
 
 
 def _job(number: int, target: int, state: int) -> Job:
     lives = _lives()
     life = lives[number % len(lives)]
-    created = _NOW + number * _APART
+    created = _NOW + number * _SECONDS_BETWEEN
     digits = hashlib.blake2b(f"{target}/{number}".encode(), digest_size=16).hexdigest()
     job = life._replace(
         id=base64.b64encode(digits.encode()).decode(),
         created=created,
         terminated=None if life.terminated is None else created + life.terminated - (life.created or 0),
     )
-    if job.status != "Active" or job.succeeded is None:  # it does not run, or the service tells no progress
+    if job.status != "Active" or job.succeeded is None:  # it does not run, or has no progress
         return job
     done = (state + 1) * 100 + number % 100
-    return job._replace(tasks=_TASKS, succeeded=done, failed=0, elapsed_active=(state + 1) * NEW_JOBS * _APART)
+    return job._replace(
+        tasks=_TASKS, succeeded=done, failed=0, elapsed_active=(state + 1) * NEW_JOBS * _SECONDS_BETWEEN
+    )

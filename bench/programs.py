@@ -1,4 +1,4 @@
-"""The programs under test and the store, each a process of its own; and what a scraper does with them."""
+"""The programs under test and the store, each in a process of its own, and what a scraper does with them."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ KEY_ID: Final = "bench"
 KEY_SECRET: Final = "opens-nothing"  # noqa: S105 - the store checks no signature
 
 START_SECONDS: Final = 120.0
-"""What a program may take to start; the store makes its pages meanwhile."""
+"""The limit for the start of a program; the store makes its pages meanwhile."""
 SCRAPE_SECONDS: Final = 120.0
 
 _SCHED: Final = 2
-"""With it, a process's number makes the number of its clock, as in clock_getcpuclockid(3), which Python lacks."""
+"""Makes the id of a process the id of its clock, as clock_getcpuclockid(3) does, which Python lacks."""
 _URL: Final = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 @dataclass(frozen=True)
 class Program:
-    """A process that answers on `url`."""
+    """A process that serves on `url`."""
 
     pid: int
     url: str
@@ -50,49 +50,52 @@ class Program:
         return urlsplit(self.url).netloc
 
     def peak(self) -> float:
-        """The most memory it has had resident so far, in MiB (Linux)."""
+        """Its largest resident memory so far, in MiB (Linux)."""
         return self._memory("VmHWM")
 
     def resident(self) -> float:
-        """The memory that it has resident, in MiB (Linux)."""
+        """Its resident memory, in MiB (Linux)."""
         return self._memory("VmRSS")
 
     def descriptors(self) -> int:
-        """How many file descriptors it has open (Linux)."""
+        """The number of its open file descriptors (Linux)."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def cpu(self) -> float:
-        """The seconds of CPU time that it has taken so far (Linux)."""
+        """Its CPU time so far, in seconds (Linux)."""
         return time.clock_gettime(~self.pid << 3 | _SCHED)
 
     def get(self, path: str = "/metrics", *, encoding: str = "identity") -> bytes:
-        """The body of the answer, still encoded. Each call has a connection of its own."""
+        """The body of the response, still encoded. Each call has a connection of its own.
+
+        Raises RuntimeError if the status is not 200, or if the response has another encoding.
+        """
         connection = http.client.HTTPConnection(self.address, timeout=SCRAPE_SECONDS)
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"accept-encoding": encoding})
-            answer = connection.getresponse()
-            body = answer.read()
-        if answer.status != http.client.OK:
-            raise RuntimeError(f"{self.url}{path} answered {answer.status}: {body[:200]!r}")
-        if answer.headers.get("content-encoding", "identity") != encoding:
-            raise RuntimeError(f"{self.url}{path} did not answer with the encoding {encoding}")
+            response = connection.getresponse()
+            body = response.read()
+        if response.status != http.client.OK:
+            raise RuntimeError(f"{self.url}{path} returned {response.status}: {body[:200]!r}")
+        if response.headers.get("content-encoding", "identity") != encoding:
+            raise RuntimeError(f"{self.url}{path} did not return the encoding {encoding}")
         return body
 
     def _memory(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-        if found is None:
-            raise RuntimeError("the system does not tell the memory of a process")
-        return int(found[1]) / 1024
+        size = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+        if size is None:
+            raise RuntimeError(f"/proc does not contain {name} of the process")
+        return int(size[1]) / 1024
 
 
 def regions(targets: int) -> list[str]:
-    """Those of so many targets."""
+    """The regions of so many targets."""
     return [REGION.format(number) for number in range(targets)]
 
 
 def probe(region: str, name: str = ACCOUNT) -> str:
-    """The path at which the exporter tells that target alone."""
+    """The path of the exporter for that target only."""
     return f"/probe?target={PROVIDER}/{name}/{region}"
 
 
@@ -105,17 +108,20 @@ def store(
     churn: bool = False,
     token_first: bool = True,
     delay: float = 0.0,
+    rate: float = 0.0,
     fail_every: int = 0,
 ) -> Iterator[Program]:
-    """The store with `jobs` jobs for each of its targets; `delay` is the seconds ahead of each of its answers.
+    """The store with `jobs` jobs for each of its targets.
 
-    Two variants have no job in common, or (`churn`) are successive states of one listing.
+    It sends each page after `delay` seconds, at `rate` bytes a second (0: as fast as possible). Two variants have no
+    job in common, or (`churn`) are successive states of one listing.
     """
     numbers = {
         "jobs": jobs,
         "targets": targets,
         "page-size": page_size,
         "delay": delay,
+        "rate": rate,
         "fail-every": fail_every,
     }
     command = ["-m", "bench.store", *(f"--{name}={number}" for name, number in numbers.items())]
@@ -128,24 +134,25 @@ def store(
 
 
 def show(shop: Program, variant: int) -> None:
-    """Listings of the store that begin from now on are of `variant`."""
+    """Have the store show `variant` to listings that start from now on."""
     shop.get(f"{SHOW}{variant}")
 
 
 def requests(shop: Program) -> int:
-    """How many requests for a page have reached the store so far."""
+    """The number of requests for a page that the store has received so far."""
     return int(shop.get(REQUESTS))
 
 
 @contextlib.contextmanager
 def naive(shop: Program, *, targets: int = 1) -> Iterator[Program]:
-    """The baseline, in front of `shop`."""
+    """The baseline, with the targets of `shop`, ready to be scraped."""
     with _running(["-m", "bench.naive", f"--store={shop.url}", f"--targets={targets}"]) as program:
+        program.get("/favicon.ico")  # the only path that collects nothing
         yield program
 
 
 def account(shop: Program, *, targets: int = 1, name: str = ACCOUNT, retries: int = 2) -> dict[str, Any]:
-    """An account of the configuration, without the bounds that would stand in the way of a measurement."""
+    """An account of the configuration, without limits that would affect a measurement."""
     return {
         "provider": PROVIDER,
         "account": name,
@@ -163,7 +170,7 @@ def account(shop: Program, *, targets: int = 1, name: str = ACCOUNT, retries: in
 def exporter(
     *accounts: dict[str, Any], module: str = "exporter", environment: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """The exporter of `accounts`, which answers any number of scrapes at once; `module` is how it is started.
+    """The exporter of `accounts`, ready, without a limit of concurrent scrapes; `module` is what is started.
 
     `environment` adds to that of this process.
     """
@@ -172,41 +179,42 @@ def exporter(
         file.write_text(yaml.safe_dump({"accounts": accounts}), encoding="utf-8")
         flags = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--web.max-requests=0"]
         with _running(["-m", module, *flags], environment) as program:
+            program.get("/-/ready")
             yield program
 
 
 @contextlib.contextmanager
 def ours(shop: Program, *, targets: int = 1) -> Iterator[Program]:
-    """The exporter, in front of `shop`."""
+    """The exporter, with the targets of `shop`, ready to be scraped."""
     with exporter(account(shop, targets=targets)) as program:
         yield program
 
 
 @contextlib.contextmanager
 def _running(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """A Python with `arguments`, once it has told its URL; ended at the end."""
+    """A Python with `arguments` that has printed its URL; it is terminated at the end."""
     command = [sys.executable, *arguments]
     settings = os.environ | (environment or {})
     with (
-        # Its lines go to a file: into a pipe that nobody reads it would write until it stands still.
-        tempfile.NamedTemporaryFile() as told,
-        subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, env=settings) as process,  # noqa: S603 - our own
+        # Its output goes to a file: a pipe that is not read would block it.
+        tempfile.NamedTemporaryFile() as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=settings) as process,  # noqa: S603 - our own
     ):
         try:
-            yield Program(process.pid, _url(process, Path(told.name)))
+            yield Program(process.pid, _url(process, Path(output.name)))
         finally:
             process.terminate()
 
 
-def _url(process: subprocess.Popen[bytes], told: Path) -> str:
+def _url(process: subprocess.Popen[bytes], output: Path) -> str:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         ended = process.poll() is not None
-        text = told.read_text(encoding="utf-8")
-        found = _URL.search(text)
-        if found:
-            return found[0]
+        text = output.read_text(encoding="utf-8")
+        url = _URL.search(text)
+        if url:
+            return url[0]
         if ended:
-            raise RuntimeError(f"{process.args!r} ended at once: {text}")
+            raise RuntimeError(f"{process.args!r} exited early: {text}")
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args!r} did not tell its URL within {START_SECONDS:.0f} s")
+    raise RuntimeError(f"{process.args!r} did not print its URL within {START_SECONDS:.0f} s")

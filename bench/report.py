@@ -1,4 +1,4 @@
-"""How results are shown: facts of the run, lines of text, Markdown for the documentation, values for JSON."""
+"""The forms of results: facts about the run, lines of text, Markdown for the documentation, values for JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINE: Final = "{:<21} {:<33} {:>7} {:>15} {:>15}  {:<16} {:>7}  {:<7} {}"
 
 
 def facts(**more: str | int) -> dict[str, str | int]:
-    """What the numbers depend on, without a name of the machine."""
+    """What the results depend on, without the name of the machine."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -31,8 +31,8 @@ def facts(**more: str | int) -> dict[str, str | int]:
     }
 
 
-def told(known: Mapping[str, str | int]) -> str:
-    """Facts as one line."""
+def facts_line(known: Mapping[str, str | int]) -> str:
+    """`known` facts as one line."""
     return ", ".join(f"{name}: {fact}" for name, fact in known.items())
 
 
@@ -51,7 +51,7 @@ def line(row: Sequence[str]) -> str:
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; columns of numbers are aligned at their right."""
+    """A table; columns of numbers are right-aligned."""
     rows = list(rows)
     rules = ["--:" if all(cell[:1].isdigit() for cell in column) else "---" for column in zip(*rows, strict=True)]
     return "".join(f"| {' | '.join(row)} |\n" for row in (columns, rules, *rows))
@@ -78,14 +78,14 @@ def values(result: Result) -> dict[str, Any]:
 
 
 def write(file: str | None, content: str | dict[str, Any]) -> None:
-    """Write text as it is and anything else as JSON; None: nowhere."""
+    """Write text unchanged and anything else as JSON to `file`, if there is one."""
     if file is not None:
         text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
         Path(file).write_text(text, encoding="utf-8")
 
 
 def positive(text: str) -> int:
-    """A whole number above 0, as an argument of the command line."""
+    """The whole number above 0 in an argument. Raises ArgumentTypeError."""
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

@@ -1,10 +1,9 @@
-"""Rows of whole scrapes over HTTP: how long the scraper waits, or what CPU time the program takes."""
+"""Rows of whole scrapes over HTTP: the time that the scraper waits."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import time
 from typing import TYPE_CHECKING
 
 from bench import programs
@@ -13,71 +12,85 @@ from bench.measure import Contest, in_turns
 from bench.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from bench.programs import Program
 
 
 @contextlib.contextmanager
-def scrape(
-    jobs: int,
-    *,
-    targets: int = 1,
-    change: Change = "cold",
-    encoding: str = "identity",
-    delay: float = 0.0,
-    cpu: bool = False,
-) -> Iterator[Contest]:
-    """A scrape of `targets` that have `jobs` jobs in all; both programs were scraped before.
-
-    `delay` is the seconds that the store takes for each page; `cpu` measures the CPU time of the program instead of
-    the time that the scraper waits.
-    """
+def scrape(jobs: int, *, change: Change = "cold", encoding: str = "identity") -> Iterator[Contest]:
+    """A scrape of one target by each of the two programs; both were scraped before."""
     with (
-        programs.store(_each(jobs, targets), targets=targets, churn=change == "churn", delay=delay) as store,
-        programs.naive(store, targets=targets) as baseline,
-        programs.ours(store, targets=targets) as ours,
+        programs.store(jobs, churn=change == "churn") as store,
+        programs.naive(store) as baseline,
+        programs.ours(store) as ours,
     ):
         sides = [Client(store, program, change, encoding) for program in (baseline, ours)]
         prove(*sides)
-        clocks = [side.program.cpu if cpu else time.perf_counter for side in sides]
-        yield in_turns(lambda: sides[0].scrape(clocks[0]), lambda: sides[1].scrape(clocks[1]))
+        yield in_turns(sides[0].scrape, sides[1].scrape)
 
 
 @contextlib.contextmanager
-def asking_early(jobs: int, *, delay: float) -> Iterator[Contest]:
-    """Ours where the next page's token stands behind the jobs, so that it comes late, against ours where it is ahead.
+def first(jobs: int, *, encoding: str = "identity") -> Iterator[Contest]:
+    """The first scrape of each of the two programs: both are started again for each round."""
+    with programs.store(jobs) as store:
 
-    That is our own path without early asking: all else is the same.
-    """
-    with proven(jobs, token_first=False, delay=delay) as late, proven(jobs, delay=delay) as early:
+        def turn(start: Callable[[Program], AbstractContextManager[Program]]) -> float:
+            with start(store) as program:
+                return Client(store, program, encoding=encoding).scrape()
+
+        with programs.naive(store) as baseline, programs.ours(store) as ours:
+            prove(Client(store, baseline), Client(store, ours))
+        yield in_turns(lambda: turn(programs.naive), lambda: turn(programs.ours))
+
+
+@contextlib.contextmanager
+def waiting(jobs: int, *, delay: float) -> Iterator[Contest]:
+    """The `delay` of all pages, one after the other, which is not measured; and our scrape with gzip."""
+    with proven(jobs, delay=delay, encoding="gzip") as client:
+        yield in_turns(lambda: _latency(jobs, delay), client.scrape)
+
+
+@contextlib.contextmanager
+def page_ahead(jobs: int, *, delay: float, rate: float) -> Iterator[Contest]:
+    """Our scrape if the token follows the jobs, so that no page is requested ahead; and if it precedes them."""
+    with (
+        proven(jobs, token_first=False, delay=delay, rate=rate) as late,
+        proven(jobs, delay=delay, rate=rate) as early,
+    ):
         yield in_turns(late.scrape, early.scrape)
 
 
 @contextlib.contextmanager
 def growth(jobs: int) -> Iterator[Contest]:
-    """Ours with a tenth of `jobs`, against ours with all of them."""
-    with proven(_each(jobs, 10)) as few, proven(jobs) as many:
+    """Our scrape of a tenth of `jobs` with gzip, and of all of them."""
+    with proven(_part(jobs, 10), encoding="gzip") as few, proven(jobs, encoding="gzip") as many:
         yield in_turns(few.scrape, many.scrape)
 
 
 @contextlib.contextmanager
 def side_by_side(jobs: int, *, targets: int, delay: float) -> Iterator[Contest]:
-    """The CPU time of ours for a scrape of `targets`, against the time that the scraper waits for that very scrape.
+    """The exporter's CPU time for a scrape of `targets`, and the time that the scraper waits for the same scrape.
 
-    Of the wait one target's latency is taken off: the `delay` of its pages, one after the other, and nothing for the
-    way there and back. That is the least it can be.
+    One target's latency is subtracted from the latter: the `delay` of its pages, one after the other.
     """
-    each = _each(jobs, targets)
-    latency = math.ceil(each / PAGE_SIZE) * delay * 1000
-    with proven(each, targets=targets, delay=delay) as client:
+    part = _part(jobs, targets)
+    with proven(part, targets=targets, delay=delay) as client:
 
         def contest() -> tuple[float, float]:
             start = client.program.cpu()
             waited = client.scrape()
-            return (client.program.cpu() - start) * 1000, waited - latency
+            return (client.program.cpu() - start) * 1000, waited - _latency(part, delay)
 
         yield contest
 
 
-def _each(jobs: int, targets: int) -> int:
-    """Each target's part of `jobs`, at least one."""
-    return max(1, jobs // targets)
+def _latency(jobs: int, delay: float) -> float:
+    """Milliseconds that a store with `delay` seconds a page takes for the pages of `jobs` jobs."""
+    return math.ceil(jobs / PAGE_SIZE) * delay * 1000
+
+
+def _part(jobs: int, parts: int) -> int:
+    """The jobs of one of so many equal parts; at least one."""
+    return max(1, jobs // parts)

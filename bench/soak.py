@@ -1,4 +1,4 @@
-"""`python -m bench soak`: one exporter, thousands of scrapes; memory and descriptors must stay as they were."""
+"""`python -m bench soak`: thousands of scrapes of one exporter; its memory and file descriptors must stay flat."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from bench.programs import Program
 
 SCRAPES: Final = 2000
-LEAST_SCRAPES: Final = 20
+MIN_SCRAPES: Final = 20
 JOBS: Final = 500
 """Of each target."""
 PAGE_SIZE: Final = 100
-"""Jobs: so many pages that several are under way at once."""
+"""Jobs: small, so that a listing has some pages."""
 TARGETS: Final = 3
-"""That never fail, beside the one of the account FLAKY."""
+"""Without the target of the account FLAKY; these never fail."""
 FLAKY: Final = "flaky"
 FAIL_EVERY: Final = 17
-"""Of the requests to the store of FLAKY, one in so many fails."""
-LEAVE_EVERY: Final = 10
-"""Of the clients, one in so many hangs up before it has its answer."""
+"""One in so many requests to the store of FLAKY fails."""
+DISCONNECT_EVERY: Final = 10
+"""One in so many clients disconnects before it has its response."""
 
 READINGS: Final = 200
-"""Along the whole run, at most."""
+"""Maximum in the whole run."""
 SHOWN: Final = 20
-"""Of the readings, in the table."""
+"""Readings in the table."""
 COLUMNS: Final = ("scrapes", "resident memory", "open file descriptors")
 
-MOST_GROWTH: Final = 0.5
-"""KiB a scrape: a scrape each 15 seconds makes a GiB of that in a year."""
+MAX_GROWTH: Final = 0.5
+"""KiB a scrape: with a scrape every 15 seconds, 1 GiB in a year."""
 MEMORY_NOISE: Final = 1.5
-"""MiB: what memory differs by though nothing was kept. Two levels 1.3 MiB apart were seen, back and forth."""
+"""MiB: the difference without a leak. Memory was seen to alternate between two levels 1.3 MiB apart."""
 DESCRIPTORS_NOISE: Final = 5
-"""Connections that clients hang up are closed a moment later."""
+"""Connections of clients that disconnect are closed a moment later."""
 
 ALLOCATOR: Final = {
     "MALLOC_ARENA_MAX": "1",
@@ -51,16 +51,16 @@ ALLOCATOR: Final = {
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }
-"""Of glibc, so that what is freed goes back to the system: else what it keeps, some tens of MiB, would hide a leak.
+"""Settings of glibc with which freed memory is returned to the system: otherwise tens of MiB of it would hide a leak.
 
-Python's own allocator takes a MiB at a time: one more, late, would pass for a leak.
+Python's own allocator grows by 1 MiB at a time, which would look like a leak.
 """
 
 _UP: Final = re.compile(r'^batchops_up\{provider="\w+",account="(\w+)",region="[\w-]+"\} ([01])', re.MULTILINE)
 
 
 class Reading(NamedTuple):
-    """The exporter after so many `scrapes`; `resident` is its memory in MiB."""
+    """The exporter after so many `scrapes`; `resident` is its resident memory in MiB."""
 
     scrapes: int
     resident: float
@@ -72,11 +72,12 @@ class Soak:
     """Scrapes one exporter."""
 
     failed: int = field(default=0, init=False)
-    """Times that the target of FLAKY was told to be down."""
+    """Scrapes in which the target of FLAKY was down."""
     succeeded: int = field(default=0, init=False)
+    """Scrapes in which it was up."""
 
     def run(self, scrapes: int) -> list[Reading]:
-        """The curve over so many scrapes."""
+        """The readings during so many scrapes. Raises RuntimeError if another target than that of FLAKY is down."""
         every = max(1, scrapes // READINGS)
         curve = []
         with (
@@ -91,12 +92,12 @@ class Soak:
         ):
             state = 0
             for number, (path, encoding) in zip(range(1, scrapes + 1), _kinds(), strict=False):
-                if number % 3:  # each third scrape finds nothing new
+                if number % 3:  # for each third scrape the jobs are unchanged
                     state += 1
                     programs.show(steady, state)
                     programs.show(failing, state)
-                if number % LEAVE_EVERY == LEAVE_EVERY // 2:
-                    _leave(program, path, encoding, wait=bool(number // LEAVE_EVERY % 2))
+                if number % DISCONNECT_EVERY == DISCONNECT_EVERY // 2:
+                    _disconnect(program, path, encoding, wait=bool(number // DISCONNECT_EVERY % 2))
                 else:
                     self._check(program.get(path, encoding=encoding), encoding)
                 if number % every == 0:
@@ -107,22 +108,22 @@ class Soak:
         text = (gzip.decompress(body) if encoding == "gzip" else body).decode()
         ups = _UP.findall(text)
         if not ups or any(up == "0" for account, up in ups if account != FLAKY):
-            raise RuntimeError(f"a target failed that must not: {ups}")
-        told = [up for account, up in ups if account == FLAKY]
-        self.failed += told.count("0")
-        self.succeeded += told.count("1")
+            raise RuntimeError(f"a target that never fails is down: {ups}")
+        flaky = [up for account, up in ups if account == FLAKY]
+        self.failed += flaky.count("0")
+        self.succeeded += flaky.count("1")
 
 
 def _kinds() -> Iterator[tuple[str, str]]:
-    """Path and encoding of each scrape: every second one is of all targets, the others of one after the other."""
+    """Path and encoding of each scrape: half of them are of all targets, the others of each target in turn."""
     single = [programs.probe(region) for region in programs.regions(TARGETS)]
     single.append(programs.probe(programs.regions(1)[0], FLAKY))
     paths = itertools.cycle(path for probe in single for path in ("/metrics", "/metrics", probe, probe))
     return zip(paths, itertools.cycle(("identity", "gzip")), strict=False)
 
 
-def _leave(program: Program, path: str, encoding: str, *, wait: bool) -> None:
-    """Ask and hang up, at once or (`wait`) when the first bytes of the answer are there."""
+def _disconnect(program: Program, path: str, encoding: str, *, wait: bool) -> None:
+    """Send a request and disconnect, immediately or (`wait`) after the first bytes of the response."""
     host, _, port = program.address.partition(":")
     with contextlib.closing(socket.create_connection((host, int(port)), timeout=programs.SCRAPE_SECONDS)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode())
@@ -131,52 +132,56 @@ def _leave(program: Program, path: str, encoding: str, *, wait: bool) -> None:
 
 
 def judge(curve: Sequence[Reading]) -> list[str]:
-    """What is not flat, a sentence each.
+    """A sentence for each value that is not flat. Raises ValueError if the curve has too few readings.
 
-    The first quarter of the scrapes warms up: caches fill, and the heap finds its shape. Then the second quarter is
-    compared with the last one, by the least memory that was seen in each: a peak is no leak, a leak lifts the floor.
+    The first quarter of the scrapes is the warm-up. The second quarter is compared with the last one, by the smallest
+    memory in each: a peak is not a leak, while a leak raises the minimum.
     """
     quarter = len(curve) // 4
     if not quarter:
-        raise ValueError("a curve has at least four readings")
+        raise ValueError("a curve must have at least four readings")
     early, late = curve[quarter : 2 * quarter], curve[-quarter:]
     scrapes = late[0].scrapes - early[0].scrapes
-    floors = [min(reading.resident for reading in part) for part in (early, late)]
-    ceilings = [max(reading.descriptors for reading in part) for part in (early, late)]
-    found = []
-    if floors[1] - floors[0] > max(MEMORY_NOISE, MOST_GROWTH * scrapes / 1024):
-        found.append(f"in {scrapes} scrapes the resident memory grew from {floors[0]:.1f} MiB to {floors[1]:.1f} MiB")
-    if ceilings[1] - ceilings[0] > DESCRIPTORS_NOISE:
-        found.append(f"in {scrapes} scrapes the open file descriptors grew from {ceilings[0]} to {ceilings[1]}")
-    return found
+    minima = [min(reading.resident for reading in part) for part in (early, late)]
+    maxima = [max(reading.descriptors for reading in part) for part in (early, late)]
+    problems = []
+    if minima[1] - minima[0] > max(MEMORY_NOISE, MAX_GROWTH * scrapes / 1024):
+        problems.append(
+            f"in {scrapes} scrapes the resident memory grew from {minima[0]:.1f} MiB to {minima[1]:.1f} MiB"
+        )
+    if maxima[1] - maxima[0] > DESCRIPTORS_NOISE:
+        problems.append(f"in {scrapes} scrapes the open file descriptors grew from {maxima[0]} to {maxima[1]}")
+    return problems
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Scrape and print the curve; 1 where it is not flat, else 0."""
+    """Scrape and print the curve; 1 if it is not flat, else 0."""
     parser = argparse.ArgumentParser(
         prog="python -m bench soak", description="Shows that memory and file descriptors of the exporter stay flat."
     )
     parser.add_argument("--scrapes", type=report.positive, default=SCRAPES, metavar="N", help="default: %(default)s")
-    parser.add_argument("--json", metavar="FILE", help="write the whole curve there too")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table there too")
+    parser.add_argument("--json", metavar="FILE", help="also write the whole curve to this file")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the table to this file")
     options = parser.parse_args(arguments)
-    if options.scrapes < LEAST_SCRAPES:
-        parser.error(f"fewer than {LEAST_SCRAPES} scrapes are no soak")
+    if options.scrapes < MIN_SCRAPES:
+        parser.error(f"--scrapes must be at least {MIN_SCRAPES}")
     soak = Soak()
     facts = report.facts(scrapes=options.scrapes, jobs=JOBS, targets=TARGETS + 1)
     curve = soak.run(options.scrapes)
     facts |= {"failed": soak.failed, "succeeded": soak.succeeded}
     problems = judge(curve)
     if not (soak.failed and soak.succeeded):
-        problems.append("the target that fails now and then did not")
+        problems.append(f"the target of the account {FLAKY} did not both fail and succeed")
     shown = curve[-1 :: -max(1, len(curve) // SHOWN)][::-1]
-    rows = [(f"{one.scrapes:,}", f"{one.resident:.1f} MiB", str(one.descriptors)) for one in shown]
+    rows = [(f"{reading.scrapes:,}", f"{reading.resident:.1f} MiB", str(reading.descriptors)) for reading in shown]
     flat = "memory and file descriptors are flat"
     if options.scrapes < SCRAPES:
-        flat += f", as far as fewer than {SCRAPES:,} scrapes can tell: a small leak would not show"
+        flat += f" (fewer than {SCRAPES:,} scrapes do not show a small leak)"
     verdict = "; ".join(problems) or flat
-    text = f"{report.told(facts)}\n\n{report.markdown(COLUMNS, rows)}\n{verdict}\n"
+    text = f"{report.facts_line(facts)}\n\n{report.markdown(COLUMNS, rows)}\n{verdict}\n"
     print(text, end="")
-    report.write(options.json, {"facts": facts, "curve": [one._asdict() for one in curve], "problems": problems})
+    report.write(
+        options.json, {"facts": facts, "curve": [reading._asdict() for reading in curve], "problems": problems}
+    )
     report.write(options.markdown, text)
     return int(bool(problems))
