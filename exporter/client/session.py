@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 """Of a response, after decompression; a page of 1000 jobs is below 1 MiB."""
 
-LARGE_PAGE_BYTES: Final = 2 * 1024 * 1024
-"""A larger page may take too long to be parsed on the event loop, and is parsed in a thread."""
+LARGE_PAGE_BYTES: Final = 1024 * 1024
+"""A larger page may take too long to be parsed on the event loop, and is parsed in a thread. A usual one is smaller."""
 
 BACKOFF_SECONDS: Final = 0.2
 """Before the first retry; each further one waits twice as long."""

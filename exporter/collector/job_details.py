@@ -68,16 +68,19 @@ async def fetch_details(
 async def _fetch(job_id: str, session: Session, details: JobDetails) -> None:
     """Add the answer for one job to `details`. Raises ScrapeError."""
     provider = session.target.provider
+
+    def parse(body: bytes) -> JobDetail:
+        detail = provider.parse_job(body)
+        if detail.job.id != job_id:
+            raise MalformedResponse("DescribeJob returned another job than the requested one")
+        return detail
+
     try:
-        detail = await session.get(provider.describe_request(job_id), provider.parse_job)
+        details.found[job_id] = await session.get(provider.describe_request(job_id), parse)
     except ServiceError as error:
-        if error.code in provider.not_found_codes:  # by the code alone: AWS documents several statuses for it
-            details.missing.append(job_id)
-            return
-        raise
-    if detail.job.id != job_id:
-        raise MalformedResponse("DescribeJob returned another job than the requested one")
-    details.found[job_id] = detail
+        if error.code not in provider.not_found_codes:  # by the code alone: AWS documents several statuses for it
+            raise
+        details.missing.append(job_id)
 
 
 class DetailCache:

@@ -29,8 +29,8 @@ class Progress:
     """Pages read whole."""
     jobs: dict[str, Job] = field(default_factory=dict)
     """Each job once, by its id; if pages repeat a job, the newest answer counts."""
-    unreadable: list[str] = field(default_factory=list)
-    """See `JobPage.unreadable`."""
+    unreadable: dict[str, None] = field(default_factory=dict)
+    """The texts of `JobPage.unreadable`, each once, as pages may repeat a job."""
     parsers: list[Parser] = field(default_factory=list)
     """The parser of each page, see `JobPage.parser`."""
 
@@ -38,14 +38,18 @@ class Progress:
         """Add a page of ListJobs."""
         self.pages += 1
         self.jobs.update((job.id, job) for job in page.jobs)
-        self.unreadable += page.unreadable
+        self.add_unreadable(page.unreadable)
         self.parsers.append(page.parser)
 
     def add_details(self, details: Iterable[JobDetail]) -> None:
         """Add answers of DescribeJob."""
         for detail in details:
             self.jobs[detail.job.id] = detail.job
-            self.unreadable += detail.unreadable
+            self.add_unreadable(detail.unreadable)
+
+    def add_unreadable(self, values: Iterable[str]) -> None:
+        """Add values that could not be read."""
+        self.unreadable.update(dict.fromkeys(values))
 
 
 @dataclass(slots=True, eq=False)

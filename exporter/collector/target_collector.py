@@ -7,6 +7,7 @@ ends it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ class Run:
     progress: Progress
     timeout: asyncio.Timeout | None = None
     """Ends the run; None before its task has started."""
+    recorded: bool = False
+    """Whether the outcome is in the history."""
 
 
 class TargetCollector:
@@ -93,14 +96,15 @@ class TargetCollector:
                 return await self._runs.run(run, lambda: self._collect(run))
         except TimeoutError:
             late = self._failed(run, timed_out(run.progress))
-        if run not in self._runs:  # it was the last one, so this is how the run ended
-            self._record(late, [])
+        if run not in self._runs and not run.recorded:  # it was the last one, so this is how the run ended
+            self._record(run, late)
         return late
 
     def stop(self) -> None:
         """End the run in progress, if there is one; the waiting scrapes get what was read."""
         if self._run is not None and self._run.timeout is not None:
-            self._run.timeout.reschedule(asyncio.get_running_loop().time())
+            with contextlib.suppress(RuntimeError):  # it is ending already
+                self._run.timeout.reschedule(asyncio.get_running_loop().time())
 
     async def _collect(self, run: Run) -> Snapshot:
         """List the target; every failure becomes a snapshot."""
@@ -119,7 +123,7 @@ class TargetCollector:
                 self._run = None  # it holds all jobs
             for parser in run.progress.parsers:
                 self._observer.page_parsed(parser)
-        self._record(snapshot, run.progress.unreadable)
+        self._record(run, snapshot)
         return snapshot
 
     async def _list(self, run: Run) -> Snapshot:
@@ -139,7 +143,9 @@ class TargetCollector:
             now=self._now(),
         )
         if target.jobs.describe:
-            await self._describe(selection.jobs, session, DESCRIBE_SHARE * (run.earliest - time.monotonic()))
+            now = time.monotonic()
+            until = run.earliest if run.earliest > now else run.deadline.at  # a scrape that has left does not count
+            await self._describe(selection.jobs, session, DESCRIBE_SHARE * (until - now))
         return self._complete(run, selection)
 
     async def _read_watched_jobs(self, session: Session, progress: Progress) -> None:
@@ -165,6 +171,8 @@ class TargetCollector:
         details: dict[str, JobDetail] = {}
         if "DescribeJob" in self._target.operations:
             details = {job.id: found for job in selection.jobs if (found := self._details.detail(job)) is not None}
+        for detail in details.values():
+            run.progress.add_unreadable(detail.unreadable)
         return replace(
             self._base(run),
             jobs=selection.jobs,
@@ -193,8 +201,9 @@ class TargetCollector:
             credentials_expire=target.credentials.expires,
         )
 
-    def _record(self, snapshot: Snapshot, unreadable: Sequence[str]) -> None:
+    def _record(self, run: Run, snapshot: Snapshot) -> None:
         """Keep what later scrapes need, and log what changed: that a failure lasts is in the metrics already."""
+        run.recorded = True
         before = self.history.last
         self.history.record(snapshot, time.monotonic())
         error = snapshot.error
@@ -207,13 +216,10 @@ class TargetCollector:
         self.history.changed("listing", None)
         if before is not None and before.error is not None:
             log.info("listing succeeded again", extra=target)
+        unreadable = run.progress.unreadable
         if self.history.changed("unreadable values", len(unreadable)) and unreadable:
-            log.warning(
-                "%d values could not be read and have no sample, such as %s",
-                len(unreadable),
-                unreadable[0],
-                extra=target,
-            )
+            message = "%d values could not be read and have no sample, such as %s"
+            log.warning(message, len(unreadable), next(iter(unreadable)), extra=target)
 
 
 def timed_out(progress: Progress) -> TransportError:

@@ -41,10 +41,20 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._lock = asyncio.Lock()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of `work`. Raises what `work` raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        """The result of `work`. Raises what `work` raises.
+
+        If cancelled, it ends when the thread holds nothing of `args` any more.
+        """
+        async with self._lock:  # so that the thread's own queue never holds calls that were cancelled
+            call = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+            try:
+                return await asyncio.shield(call)
+            except asyncio.CancelledError:
+                await asyncio.wait([call])
+                raise
 
 
 class WaitingThreads(ThreadPoolExecutor):

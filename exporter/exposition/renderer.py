@@ -71,7 +71,8 @@ class Renderer:
 
     def _pieces(self, targets: Sequence[TargetLines], response_format: ResponseFormat) -> Iterator[bytes]:
         def pieces() -> Iterator[bytes | DeflatedPiece]:
-            yield from families.assemble(targets)
+            if targets:  # `/-/metrics` has none, and shows none of their families
+                yield from families.assemble(targets)
             if response_format.with_self_metrics:
                 yield self._self_metrics.render(openmetrics=response_format.openmetrics)
             if response_format.openmetrics:

@@ -28,6 +28,12 @@ from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARA
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+MAX_ELEMENTS: Final = 100
+"""Known and unknown ones in one place; the documentation knows 12. Each costs a match memory until it ends."""
+
+MAX_EMPTY_ELEMENTS: Final = 20_000
+"""In a page, such as `<Description/>`; a page with more of them goes to the XML parser."""
+
 _SPACE: Final = r"[ \t\n]*+"
 _INDENT: Final = r"\n? *+"
 """Quicker than `_SPACE`; enough for pages in the documented form."""
@@ -95,7 +101,7 @@ class PagePattern:
         text = body.decode("latin-1")  # a character for each byte, as only `_checked` needs the real ones
         try:
             page = self._parse(text)
-            if page is None and "/>" in text:
+            if page is None and 0 < text.count("/>") <= MAX_EMPTY_ELEMENTS:
                 page = self._parse(_EMPTY_ELEMENT.sub(r"<\1></\1>", text))
         except ValueError:
             return None
@@ -141,7 +147,7 @@ def _any_order(tree: _Tree, group: Iterator[int], others: Iterable[str] = ()) ->
         elements.append(f"{name}{once}{inner}</{name}>")
     known = "|".join((*tree, *others))
     elements.append(rf"(?!(?:{known})>)([A-Za-z][A-Za-z0-9]*+)>{_UNKNOWN}</\{next(group)}>")
-    return f"(?:<(?:{'|'.join(elements)}){_SPACE})*"
+    return f"(?:<(?:{'|'.join(elements)}){_SPACE}){{0,{MAX_ELEMENTS}}}"
 
 
 def _job(groups: Sequence[str | None]) -> Job:

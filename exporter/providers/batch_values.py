@@ -21,7 +21,8 @@ _CLOCK: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _OFFSET: Final = "[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]"
 _ISO8601: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}(?:\.[0-9]{{1,9}})?(?:Z|{_OFFSET})?")
 _RFC1123: Final = re.compile(
-    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?[0-9]{{1,2}} [A-Z][a-z]{{2}} [0-9]{{4}} {_CLOCK} (?:GMT|UTC|{_OFFSET})"
+    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?[0-9]{{1,2}} [A-Z][a-z]{{2}} [1-9][0-9]{{3}} {_CLOCK} "
+    r"(?:GMT|UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9])"  # `parsedate_to_datetime` ignores an offset with a colon
 )
 
 

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from exporter.collector import target_collector
+from exporter.collector.selection import select
 from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
@@ -351,3 +353,31 @@ async def test_the_regions_of_an_account_share_its_pace():
     assert [listing.error for listing in listings] == [None] * 8
     turns = [int(2 * (moment - start)) for moment in sorted(times)]  # in halves of a second
     assert turns == [0, 0, 0, 0, 1, 1, 2, 2]
+
+
+async def test_a_late_scrape_never_replaces_a_good_outcome(target, monkeypatch):
+    """If a scrape's time is up in the very moment in which the listing completes, the recorded outcome stays good."""
+
+    def slow(*args, **kwargs):
+        time.sleep(0.3)  # the event loop is held, as by a long selection
+        return select(*args, **kwargs)
+
+    monkeypatch.setattr(target_collector, "select", slow)
+    async with rig(target(min_interval=60.0)) as parts:
+        late, good = await asyncio.gather(parts.snapshot(0.25), parts.snapshot(20.0))
+        assert good.error is None
+        assert late.error is None or late.error.reason == "timeout"
+        assert (await parts.snapshot()) is good
+        last = parts.collector.last("oss/prod/cn-hangzhou")
+    assert last is not None
+    assert last.error is None
+
+
+async def test_a_scrape_that_has_left_costs_no_details(store, target):
+    """Job details are read in the time of those who still wait, not of one that has left already."""
+    store.world.listed[0] = store.world.listed[0]._replace(status="Failed")
+    store.faults.add(Fault("delay", operation="ListJobs", seconds=0.4, times=1))
+    async with rig(target(jobs=JobPolicy(describe=True))) as parts:
+        hasty, patient = await asyncio.gather(parts.snapshot(0.1), parts.snapshot(20.0))
+    assert hasty.error is not None
+    assert store.world.listed[0].id in patient.details

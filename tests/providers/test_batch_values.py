@@ -143,3 +143,10 @@ def test_any_text_is_a_time_or_unreadable(text):
         assert isinstance(parse_time(text), (int, float, type(None)))
     except ValueError:
         return
+
+
+@pytest.mark.parametrize("text", ["Thu, 19 Dec 2019 11:05:40 +05:30", "19 Dec 0019 11:05:40 GMT"])
+def test_a_time_that_would_be_misread_is_unreadable(text):
+    """Forms that the standard library reads as another time raise ValueError."""
+    with pytest.raises(ValueError, match="not a whole number"):
+        parse_time(text)

@@ -217,3 +217,11 @@ def test_health_asks_no_service_and_waits_for_none(client, store, meanwhile):
     assert time.monotonic() - start < 0.5
     assert hanging.is_alive()
     assert len(store.requests) == 1
+
+
+def test_self_metrics_have_a_route_without_any_listing(client, store):
+    """`/-/metrics` has the exporter's own families, none of a target, and calls no service."""
+    text = client.get("/-/metrics").text
+    assert "\nbatchops_exporter_build_info{" in text
+    assert not [family.name for family in FAMILIES if f" {family.name} " in text]
+    assert store.requests == []
