@@ -83,7 +83,8 @@ def renderer(snapshot: Snapshot, *, compressed: bool) -> Iterator[Callable[[], b
         return b"".join(await rendering.body([await rendering.lines(snapshot, response_format)], response_format))
 
     with asyncio.Runner() as runner:
-        yield lambda: runner.run(body())
+        loop = runner.get_loop()  # as `runner.run` would write the whole body in a debugging text
+        yield lambda: loop.run_until_complete(body())
 
 
 def snapshot_of(jobs: int) -> Snapshot:

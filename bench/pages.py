@@ -95,7 +95,8 @@ def _in_other_order(body: bytes) -> bytes:
         for name, text in UNKNOWN_LEAVES.items():
             leaf = SubElement(job, name)
             leaf.text, leaf.tail = text, job[0].tail
-    return _DECLARATION + tostring(root, encoding="unicode", short_empty_elements=False).encode()
+    text = tostring(root, encoding="unicode", short_empty_elements=False)
+    return _DECLARATION + text.replace("\r", "&#13;").encode()  # a reader would change a bare \r
 
 
 def _reverse(element: Element) -> None:
