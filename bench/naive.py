@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import GaugeMetricFamily
 
-_CREDENTIALS: Final = Credentials(KEY_ID, Secret(KEY_SECRET))
+CREDENTIALS: Final = Credentials(KEY_ID, Secret(KEY_SECRET))
 
 
 def parse(body: bytes) -> JobPage:
@@ -63,12 +63,17 @@ def _number(item: Element, path: str) -> int | None:
     return int(text) if text else None
 
 
+def endpoint(url: str) -> Endpoint:
+    """The endpoint of the store at `url`."""
+    parts = urlsplit(url)
+    return Endpoint(parts.scheme, parts.netloc)
+
+
 class Naive(Collector):
     """Lists the targets of the store at each scrape, one after the other."""
 
     def __init__(self, store: str, targets: int) -> None:
-        parts = urlsplit(store)
-        self._providers = [Oss(Endpoint(parts.scheme, parts.netloc), region) for region in regions(targets)]
+        self._providers = [Oss(endpoint(store), region) for region in regions(targets)]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The families of all targets."""
@@ -83,7 +88,7 @@ def _snapshot(provider: Oss, client: httpx.Client) -> Snapshot:
     pages = 0
     token = None
     while pages == 0 or token is not None:
-        request = provider.sign(provider.list_request(token), _CREDENTIALS, time.time())
+        request = provider.sign(provider.list_request(token), CREDENTIALS, time.time())
         response = client.get(request.url, headers=dict(request.headers))
         response.raise_for_status()
         page = parse(response.content)
