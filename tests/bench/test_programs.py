@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from functools import partial
 
@@ -36,35 +37,35 @@ def ids(jobs):
 
 
 def test_the_store_serves_the_variant_that_is_shown():
-    """A listing is whole, in pages that follow each other by token, and another variant has none of its jobs."""
-    found = []
+    """A listing is complete, page by page, and another variant has none of its jobs."""
+    listings = []
     with programs.store(COUNT) as store:
         for variant in range(2):
             programs.show(store, variant)
-            found.append(ids(listed(store)))
-    assert found == [ids(pages.jobs(COUNT, variant)) for variant in range(2)]
-    assert not set(found[0]) & set(found[1])
+            listings.append(ids(listed(store)))
+    assert listings == [ids(pages.jobs(COUNT, variant)) for variant in range(2)]
+    assert not set(listings[0]) & set(listings[1])
 
 
 def test_a_churning_store_serves_successive_states():
-    """Each state is what it is said to be, also where one was left out, read as the naive exporter does."""
+    """The store shows the state that was requested, also if one is skipped; the naive exporter reads it."""
     with programs.store(COUNT, churn=True) as store:
         for state in (0, 1, 5):
             programs.show(store, state)
-            found = listed(store, naive.parse)
+            listing = listed(store, naive.parse)
             expected = pages.jobs(COUNT, state, churn=True)
-            assert found == [job._replace(description=job.description or None) for job in expected]
+            assert listing == [job._replace(description=job.description or None) for job in expected]
 
 
 def test_from_state_to_state_few_jobs_change():
-    """Three new jobs stand in front, three have fallen off, those that run have moved on, all others are the same."""
+    """Three jobs are new at the front, three are gone, running ones have progressed, and all others are the same."""
     before, after = (pages.jobs(COUNT, state, churn=True) for state in (7, 8))
     assert ids(after)[pages.NEW_JOBS :] == ids(before)[: -pages.NEW_JOBS]
     assert not set(ids(after)[: pages.NEW_JOBS]) & set(ids(before))
     pairs = list(zip(before, after[pages.NEW_JOBS :], strict=False))
-    moved = [(old, new) for old, new in pairs if old != new]
-    assert 0.02 < len(moved) / len(pairs) < 0.1
-    for old, new in moved:
+    changed = [(old, new) for old, new in pairs if old != new]
+    assert 0.02 < len(changed) / len(pairs) < 0.1
+    for old, new in changed:
         assert new == old._replace(succeeded=new.succeeded, elapsed_active=new.elapsed_active)
         assert new.status == "Active"
         assert (old.succeeded or 0) < (new.succeeded or 0) < (new.tasks or 0)
@@ -72,28 +73,49 @@ def test_from_state_to_state_few_jobs_change():
     assert {job.status for job in after} > TERMINAL_STATUSES
 
 
-def test_each_target_has_jobs_of_its_own():
-    """A request that is signed for a target's region gets that target's jobs on each page."""
+def test_each_target_has_its_own_jobs():
+    """A request that is signed for a target's region returns that target's jobs on each page."""
     with programs.store(COUNT, targets=2) as store, programs.naive(store, targets=2) as baseline:
         with programs.ours(store, targets=2) as ours:
             prove(Client(store, baseline), Client(store, ours))
         text = baseline.get().decode()
     for target, region in enumerate(programs.regions(2)):
-        wanted = {job.id for job in pages.jobs(COUNT, 1, target=target)}
-        told = {line for line in text.splitlines() if line.startswith("batchops_job_status{") and region in line}
-        assert {line.partition('job_id="')[2].partition('"')[0] for line in told} == wanted
+        expected = {job.id for job in pages.jobs(COUNT, 1, target=target)}
+        lines = {line for line in text.splitlines() if line.startswith("batchops_job_status{") and region in line}
+        assert {line.partition('job_id="')[2].partition('"')[0] for line in lines} == expected
 
 
-def test_the_token_stands_where_it_was_asked_to():
-    """Pages are the same jobs with the token behind them, where early asking cannot see it in time."""
-    ahead, behind = (next(pages.pages(COUNT, token_first=first)) for first in (True, False))
-    assert ahead.index(b"<NextToken>") < ahead.index(b"<Jobs>")
-    assert behind.index(b"<NextToken>") > behind.index(b"</Jobs>")
-    assert Oss.parse_jobs(ahead) == Oss.parse_jobs(behind)
+def test_a_token_precedes_or_follows_the_jobs():
+    """Both pages contain the same jobs, but only the first one shows its token early."""
+    early, late = (next(pages.pages(COUNT, token_first=first)) for first in (True, False))
+    assert Oss.peek_next_token(early) is not None
+    assert Oss.peek_next_token(late) is None
+    assert Oss.parse_jobs(early) == Oss.parse_jobs(late)
+
+
+def test_a_page_in_another_order_has_the_same_jobs():
+    """Its leaves are reversed and some are unknown; both exporters read the same jobs from it, ours by the pattern."""
+    body, other = (next(pages.pages(COUNT, order=order)) for order in ("documented", "other"))
+    assert body.index(b"<JobId>") < body.index(b"<Status>")
+    assert other.index(b"<Status>") < other.index(b"<JobId>")
+    assert all(other.count(f"<{name}>".encode()) == pages.PAGE_SIZE for name in pages.UNKNOWN_LEAVES)
+    assert Oss.parse_jobs(other) == Oss.parse_jobs(body)
+    assert naive.parse(other) == naive.parse(body)
+    assert Oss.parse_jobs(other).parser == "pattern"
+
+
+def test_a_page_takes_its_time():
+    """A page arrives after its delay, at its rate, and is complete; other responses are not delayed."""
+    page = next(pages.pages(TINY))
+    with programs.store(TINY, delay=0.2, rate=len(page) / 0.2) as store:
+        start = time.monotonic()
+        assert len(listed(store)) == TINY
+        assert time.monotonic() - start >= 0.4
+        assert programs.requests(store) == 1
 
 
 def test_the_store_counts_requests_for_pages():
-    """A listing of two pages is two requests; what is asked of the store beside pages is none."""
+    """A listing of two pages is two requests; other requests do not count."""
     with programs.store(COUNT) as store:
         assert programs.requests(store) == 0
         assert _sent(store, lambda: listed(store)) == 2
@@ -101,10 +123,10 @@ def test_the_store_counts_requests_for_pages():
         assert programs.requests(store) == 2
 
 
-def test_a_store_that_fails_now_and_then_does_so_in_turns():
-    """Of its requests each third fails: by an error, then by an answer that breaks off, then by an error again."""
+def test_a_store_fails_as_often_as_requested():
+    """Every third request fails: by an error, then by a response that ends early, then by an error again."""
     with programs.store(TINY, fail_every=3) as store:
-        for failure in ("answered 500", "IncompleteRead", "answered 500"):
+        for failure in ("returned 500", "IncompleteRead", "returned 500"):
             for _ in range(2):
                 assert len(listed(store)) == TINY
             with pytest.raises(Exception, match=failure):
@@ -112,15 +134,15 @@ def test_a_store_that_fails_now_and_then_does_so_in_turns():
 
 
 def test_programs_that_differ_are_not_measured():
-    """Two programs that tell other jobs end the contest before a ratio is told."""
-    with programs.store(TINY) as one, programs.store(TINY, churn=True) as other:
+    """Two programs that export different jobs raise Unequal."""
+    with programs.store(TINY) as store, programs.store(TINY, churn=True) as other:
         programs.show(other, 9)
-        with programs.naive(one) as baseline, programs.ours(other) as ours, pytest.raises(Unequal):
-            prove(Client(one, baseline), Client(one, ours))
+        with programs.naive(store) as baseline, programs.ours(other) as ours, pytest.raises(Unequal):
+            prove(Client(store, baseline), Client(store, ours))
 
 
-def test_the_prober_tells_each_answers_time():
-    """It asks as often as it was told to, and does not measure what is no answer."""
+def test_the_prober_measures_each_response():
+    """It sends as many requests as configured, and fails if a response is not a success."""
     with programs.store(TINY) as store, programs.ours(store) as ours:
         command = [sys.executable, "-m", "bench.prober", "--every=0.01", "--seconds=0.2"]
         run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=60)
@@ -133,7 +155,7 @@ def test_the_prober_tells_each_answers_time():
 
 
 def test_programs_end_with_their_context():
-    """A program answers inside its `with`, and its process is gone behind it, also after an error."""
+    """A program responds inside its `with`, and its process has ended afterwards, also after an error."""
     with contextlib.suppress(KeyError), programs.store(TINY) as store:
         with urllib.request.urlopen(f"{store.url}/?batchJob", timeout=10) as answer:
             assert answer.status == 200
@@ -146,6 +168,6 @@ def test_programs_end_with_their_context():
 
 
 def test_a_program_that_does_not_start_says_why():
-    """What a program printed before it ended is in the error."""
+    """The error contains what a program printed before it exited."""
     with pytest.raises(RuntimeError, match="required: --jobs"), programs._running(["-m", "bench.store"]):
         pass
