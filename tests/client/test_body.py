@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 LIMIT = 100_000
 BOMB = gzip.compress(bytes(64 << 20), 9)
-"""64 KiB that become 64 MiB."""
+"""64 KiB that decode to 64 MiB."""
 PACKED = gzip.compress(b"<ListJobsResult/>" * 10)
 
 
@@ -24,7 +24,7 @@ def answering(body=b"", status="200 OK", *headers):
 
 
 def endless(head, piece, sent):
-    """A server whose body of `piece` after `piece` never ends; it stops when the client leaves. `sent` are bytes."""
+    """A server whose body repeats `piece` until the client leaves; `sent` collects the size of each piece."""
 
     async def flood(peer):
         await peer.send(head + b"\r\n")
@@ -36,7 +36,7 @@ def endless(head, piece, sent):
 
 
 async def too_large(send, host):
-    """The sentence of the error that a request ends with, which is not worth another try."""
+    """The message of the error that a request ends with; it is `too_large` and not transient."""
     with pytest.raises(TransportError) as caught:
         await send(host, max_bytes=LIMIT)
     assert (caught.value.reason, caught.value.transient) == ("too_large", False)
@@ -44,8 +44,8 @@ async def too_large(send, host):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-async def test_a_body_of_the_most_bytes_is_whole(packed, send):
-    """A body of exactly the limit is taken, plain and compressed."""
+async def test_a_body_of_exactly_the_limit_is_accepted(packed, send):
+    """A body of exactly the limit is accepted, plain and compressed."""
     body = b"x" * LIMIT
     encoded, headers = (gzip.compress(body), ["Content-Encoding: GZip"]) if packed else (body, [])
     async with answering(encoded, "200 OK", *headers) as host:
@@ -63,17 +63,17 @@ async def test_one_byte_more_is_too_large(packed, send):
 
 @pytest.mark.parametrize("head", [b"", b"Content-Length: 999999999999\r\n"])
 async def test_an_endless_body_is_left_early(head, send):
-    """A body that never ends is left when it is over the limit, whether it tells a length or not."""
+    """An endless body is abandoned once it exceeds the limit, with and without a Content-Length."""
     sent: list[int] = []
     async with endless(b"HTTP/1.1 200 OK\r\n" + head, b"x" * 10_000, sent) as host:
         await too_large(send, host)
-    assert sum(sent) < LIMIT + 20_000_000  # what fits into the buffers between the two
+    assert sum(sent) < LIMIT + 20_000_000  # what fits into the socket buffers
 
 
-async def test_a_bomb_is_not_unpacked(send):
-    """Of a bomb no more than a byte over the limit is decoded: memory stays near the limit."""
+async def test_a_gzip_bomb_is_not_unpacked(send):
+    """At most one byte over the limit of a gzip bomb is decoded, so memory stays near the limit."""
     async with answering(BOMB, "200 OK", "Content-Encoding: gzip") as host:
-        await too_large(send, host)  # what is made once is made now
+        await too_large(send, host)  # allocates what is created only once
         tracemalloc.start()
         try:
             await too_large(send, host)
@@ -84,7 +84,7 @@ async def test_a_bomb_is_not_unpacked(send):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "body", "told"),
+    ("encoding", "body", "text"),
     [
         ("gzip", PACKED[:-1], "ends too early"),
         ("gzip", PACKED[:30], "ends too early"),
@@ -97,16 +97,16 @@ async def test_a_bomb_is_not_unpacked(send):
     ],
     ids=["cut", "cut early", "plain", "wrong sum", "more", "other", "two", "long"],
 )
-async def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoding, body, told, send):
-    """Compressed data that is cut, broken, followed by more, or of a kind that was not requested is malformed."""
+async def test_a_body_that_contradicts_its_encoding_is_malformed(encoding, body, text, send):
+    """Compressed data that is cut, broken, followed by more, or of an unrequested encoding is malformed."""
     async with answering(body, "200 OK", f"Content-Encoding: {encoding}") as host:
         with pytest.raises(MalformedResponse) as caught:
             await send(host)
-    assert told in str(caught.value)
+    assert text in str(caught.value)
 
 
-async def test_data_behind_a_gzip_body_is_not_kept(send):
-    """What follows on a compressed body, without an end, is left at once."""
+async def test_data_after_a_gzip_body_is_not_read(send):
+    """Endless data after a compressed body ends the request at once."""
     sent: list[int] = []
     async with endless(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n", PACKED, sent) as host:
         with pytest.raises(MalformedResponse, match="after the end"):
@@ -115,13 +115,13 @@ async def test_data_behind_a_gzip_body_is_not_kept(send):
 
 
 async def test_an_empty_body_is_empty_whatever_its_encoding(send):
-    """No bytes are no bytes, also where the header announces gzip."""
+    """An empty body is empty even if the header announces gzip."""
     async with answering(b"", "200 OK", "Content-Encoding: gzip") as host:
         assert (await send(host)).body == b""
 
 
-async def test_only_gzip_is_asked_for(send):
-    """The request accepts gzip, the one encoding whose decoding is bounded here, and says who asks."""
+async def test_only_gzip_is_requested(send):
+    """The request accepts only gzip, whose decoding is bounded here, and identifies the exporter."""
     heads = []
 
     async def noting(peer):
@@ -136,17 +136,17 @@ async def test_only_gzip_is_asked_for(send):
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "503 Service Unavailable", "206 Partial Content"])
 async def test_the_body_of_an_error_is_cut(status, send):
-    """Of an answer that is no success, the first bytes are read and the rest is left, also where it never ends."""
+    """Only the first bytes of an unsuccessful response are read, even if its body never ends."""
     sent: list[int] = []
     async with endless(f"HTTP/1.1 {status}\r\n".encode(), b"e" * 10_000, sent) as host:
-        answer = await send(host, max_bytes=10)
-    assert answer.status == int(status[:3])
-    assert answer.body == b"e" * MAX_ERROR_BYTES
+        response = await send(host, max_bytes=10)
+    assert response.status == int(status[:3])
+    assert response.body == b"e" * MAX_ERROR_BYTES
     assert sum(sent) < 20_000_000
 
 
-async def test_a_bomb_in_an_error_is_cut_too(send):
-    """A compressed error is unpacked as far as it is read."""
+async def test_a_gzip_bomb_in_an_error_is_cut_too(send):
+    """A compressed error body is decoded only up to its limit."""
     async with answering(BOMB, "500 Oops", "Content-Encoding: gzip") as host:
         assert (await send(host)).body == bytes(MAX_ERROR_BYTES)
 
@@ -154,21 +154,21 @@ async def test_a_bomb_in_an_error_is_cut_too(send):
 @pytest.mark.parametrize(
     ("encoding", "body"), [("gzip", b"plain"), ("gzip", PACKED[:-4]), ("br", b"?")], ids=["plain", "cut", "other"]
 )
-async def test_the_status_of_an_error_counts_whatever_its_body_is(encoding, body, send):
-    """A body that cannot be decoded does not hide the status: a 503 is a 503, and can be tried again."""
+async def test_an_undecodable_error_body_keeps_its_status(encoding, body, send):
+    """A body that cannot be decoded does not hide the status, so a 503 can be retried."""
     async with answering(body, "503 Busy", f"Content-Encoding: {encoding}", "X-OSS-Request-Id: 77") as host:
-        answer = await send(host)
-    assert (answer.status, answer.body, answer.headers["x-oss-request-id"]) == (503, b"", "77")
+        response = await send(host)
+    assert (response.status, response.body, response.headers["x-oss-request-id"]) == (503, b"", "77")
 
 
 async def test_a_length_beyond_the_limit_is_refused_unread(send):
-    """Where the headers tell that a body is too long, nothing of it is waited for."""
+    """A Content-Length over the limit is refused without waiting for the body."""
 
-    async def answer(peer):
+    async def announce(peer):
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n")
         await peer.reader.read()
 
-    async with raw_server(answer) as host:
+    async with raw_server(announce) as host:
         with pytest.raises(TransportError, match="larger than 100000 bytes") as caught:
             await send(host)
     assert caught.value.reason == "too_large"

@@ -8,8 +8,8 @@ from exporter.core.errors import TransportError
 MIB = 1024 * 1024
 
 
-def test_usual_bodies_take_nothing():
-    """A body of up to FREE_BYTES is allowed even if large ones have used everything."""
+def test_small_bodies_use_no_budget():
+    """A body of up to FREE_BYTES is allowed even if large ones have used up the budget."""
     budget = BodyBudget(0)
     with budget.body(16 * MIB) as limit:
         limit.grow(FREE_BYTES)
@@ -18,8 +18,8 @@ def test_usual_bodies_take_nothing():
     assert (caught.value.reason, caught.value.transient) == ("too_large", False)
 
 
-def test_large_bodies_share_what_there_is():
-    """Bodies take from the budget what they have beyond FREE_BYTES, once, and return it at the end."""
+def test_large_bodies_share_the_budget():
+    """Bodies use the shared budget for the bytes beyond FREE_BYTES, once, and release it at the end."""
     budget = BodyBudget(10)
     with budget.body(16 * MIB) as first, budget.body(16 * MIB) as second:
         first.grow(FREE_BYTES + 4)
@@ -31,8 +31,8 @@ def test_large_bodies_share_what_there_is():
     assert budget.left == 10
 
 
-def test_a_failed_body_returns_what_it_took():
-    """Whatever ends a body, its share is free again."""
+def test_a_failed_body_releases_its_share():
+    """A body that fails releases its share of the budget."""
     budget = BodyBudget(10)
 
     def read():
@@ -45,8 +45,8 @@ def test_a_failed_body_returns_what_it_took():
     assert budget.left == 10
 
 
-def test_the_limit_of_one_body_comes_first():
-    """A body over its own limit says so, whatever the budget has left."""
+def test_a_body_s_own_limit_is_checked_first():
+    """A body over its own limit reports that limit, whatever is left of the budget."""
     with BodyBudget().body(100) as limit:
         limit.grow(100)
         with pytest.raises(TransportError, match="larger than 100 bytes"):
@@ -54,5 +54,5 @@ def test_the_limit_of_one_body_comes_first():
 
 
 def test_the_budget_fits_a_small_container():
-    """All large bodies together have 64 MiB: several pages of the maximum size, and far less than a container has."""
+    """All large bodies together may use 64 MiB: several pages of the maximum size, but little for a container."""
     assert SHARED_BYTES == 64 * MIB

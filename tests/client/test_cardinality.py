@@ -1,4 +1,4 @@
-"""More jobs than there are to be series: what is counted, what is dropped, and what stays from scrape to scrape."""
+"""More jobs than the limit of series: what is counted, what is dropped, and what is kept from scrape to scrape."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "deploy/cardinality"
 PAGE = (ROOT / "docs/cardinality.md").read_text(encoding="utf-8")
 START = time.time()
-"""Unix seconds. A store refuses signatures of another time than its own, so this cannot be any moment."""
+"""Unix seconds. A store refuses signatures that differ from its own time, so this must be the current time."""
 COUNT, MOST, PAGE_SIZE = 5000, 500, 250
 
 
@@ -32,18 +32,18 @@ def chosen(jobs, most):
 
 
 def shown(samples):
-    """The jobs that have series of their own, each id with its status."""
+    """The status of each job that has its own series, by id."""
     labels = [dict(key.labels) for key in samples if key.name == "batchops_job_status"]
     return {of_job["job_id"]: of_job["status"] for of_job in labels}
 
 
 def counts(samples):
-    """Jobs listed by status."""
+    """The number of listed jobs by status."""
     return {dict(key.labels)["status"]: number for key, number in samples.items() if key.name == "batchops_jobs"}
 
 
 class Setting:
-    """A store whose clock stands still unless a test moves it, behind an exporter."""
+    """An exporter of a store whose clock only moves when a test moves it."""
 
     def __init__(self, store, exporter):
         self.store = store
@@ -55,7 +55,7 @@ class Setting:
 
 @pytest.fixture
 def setting(request):
-    """A region with COUNT jobs, of which the newest 100 live; the parameter is `jobs.max`."""
+    """An exporter of a region with COUNT jobs, the newest 100 unfinished; the parameter is `jobs.max`."""
     store = Store(World.stream("many", every=10, keep=100, count=COUNT), clock=lambda: START)
     with (
         serve(create_app(store)) as url,
@@ -67,7 +67,7 @@ def setting(request):
 @pytest.mark.parametrize("setting", [MOST, 10], ids=["the unfinished fit", "not even they fit"], indirect=True)
 @pytest.mark.parametrize("path", ["/metrics", "/probe?target=oss/prod/cn-hangzhou"])
 def test_all_are_counted_and_the_first_are_shown(setting, path, request):
-    """Counts are of all jobs, those dropped are counted, and the unfinished, then the newest have series."""
+    """All jobs are counted, dropped ones too; the unfinished, then the newest ones have series."""
     most = request.node.callspec.params["setting"]
     jobs = setting.store.world.jobs(START)
     unfinished = [job for job in jobs if job.status not in TERMINAL_STATUSES]
@@ -85,8 +85,8 @@ def test_all_are_counted_and_the_first_are_shown(setting, path, request):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", [MOST], indirect=True)
-def test_only_what_is_new_changes_what_is_shown(setting):
-    """From scrape to scrape jobs come because they are new, leave because they are the oldest, and never come back."""
+def test_only_new_jobs_replace_the_oldest(setting):
+    """Between scrapes only new jobs appear and only the oldest ones disappear, never to come back."""
     gone: set[str] = set()
     before = setting.scrape()
     for step in range(1, 5):
@@ -111,8 +111,8 @@ def test_only_what_is_new_changes_what_is_shown(setting):
 
 
 @pytest.mark.parametrize("setting", [COUNT], indirect=True)
-def test_jobs_that_come_while_a_listing_runs_cost_none(setting):
-    """Jobs come between any two pages: each job that stays listed is there once, those that came are for the next."""
+def test_jobs_created_during_a_listing_hide_no_others(setting):
+    """If jobs are created between pages, each job that stays listed is shown once, and new ones at the next scrape."""
     store = setting.store
     store.clock = lambda: START + 12 * len(store.requests)
     samples = setting.scrape()
@@ -124,8 +124,8 @@ def test_jobs_that_come_while_a_listing_runs_cost_none(setting):
     assert sum(counts(samples).values()) == len(expected)
 
 
-def test_the_demo_is_what_its_page_says():
-    """The demo's two files give 100,000 jobs of which 10,000 have series, in the words and numbers of its page."""
+def test_the_demo_matches_its_page():
+    """The demo gives 100,000 jobs, 10,000 of them with series, in the text and numbers of its page."""
     (store,) = Scenario.from_mapping(yaml.safe_load((DEMO / "scenario.yaml").read_text()), clock=lambda: START).stores
     text = (DEMO / "config.yaml").read_text()
     with serve(create_app(store)) as url:
@@ -133,28 +133,28 @@ def test_the_demo_is_what_its_page_says():
             text.replace("http://127.0.0.1:10084", url).encode(), file="config.yaml", environment={}
         ).targets
         with exporting(target) as exporter:
-            answer = httpx.get(f"{exporter}/probe?target={target.name}", timeout=60).text
-    of_jobs, of_target = split(answer)
+            response = httpx.get(f"{exporter}/probe?target={target.name}", timeout=60).text
+    of_jobs, of_target = split(response)
     jobs = store.world.jobs(START)
     assert counts(parse("".join(of_target))) == dict.fromkeys(STATUSES, 0) | Counter(job.status for job in jobs)
     assert len(jobs) == 100_000
     status = re.compile(r'batchops_job_status\{.*,job_id="(.*)",status="(.*)"\} 1\n')
-    kept = {found[1]: found[2] for line in of_jobs if (found := status.fullmatch(line))}
+    kept = {match[1]: match[2] for line in of_jobs if (match := status.fullmatch(line))}
     assert kept == {job.id: job.status for job in chosen(jobs, target.jobs.max)}
     assert len(kept) == target.jobs.max == JobPolicy().max == 10_000
     assert_page_shows(of_target)
     assert_page_counts_series(of_jobs, of_target, target.jobs.max)
 
 
-def split(answer):
-    """The samples' lines: those of single jobs, then those of the target. The parser needs its time for so many."""
-    lines = [line for line in re.findall(r"[^\n]*\n", answer) if not line.startswith("#")]
+def split(response):
+    """The sample lines of single jobs, then those of the target; parsing all of them would be slow."""
+    lines = [line for line in re.findall(r"[^\n]*\n", response) if not line.startswith("#")]
     of_jobs = [line for line in lines if line.startswith("batchops_job_")]
     return of_jobs, [line for line in lines if not line.startswith("batchops_job_")]
 
 
 def assert_page_shows(of_target):
-    """What the page prints of an answer is in this one, too, but for the counts, which change; these add up."""
+    """The samples printed on the page are in the response too, except for the changing counts, which add up."""
     (block,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     printed = dict(line.rsplit(" ", 1) for line in block.splitlines())
     served = dict(line.rstrip().rsplit(" ", 1) for line in of_target)
@@ -167,7 +167,7 @@ def assert_page_shows(of_target):
 
 
 def assert_page_counts_series(of_jobs, of_target, most):
-    """The page's formula is a bound of the series, and a close one."""
+    """The page's formula is a close upper bound of the number of series."""
     formula = re.search(r"> series ≤ (\d+) \+ (\d+) . jobs", PAGE)
     assert formula
     target_series, job_series = map(int, formula.groups())

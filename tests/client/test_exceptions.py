@@ -27,18 +27,18 @@ REASON_OF = {
     "ProtocolError": ("connect", True),
     "TransportError": ("connect", True),
 }
-"""Reason, and whether another attempt may help; every other exception is a fault of the settings, or of ours."""
+"""Reason, and whether another attempt may help; any other exception is a configuration error or a bug."""
 
 CANARY = "https://a.example/?x-oss-security-token=CANARY"
 
 
 def subclasses(kind):
-    """`kind` and all below it."""
+    """`kind` and all its subclasses."""
     return {kind}.union(*(subclasses(below) for below in kind.__subclasses__()))
 
 
 def raised(kind):
-    """An instance of `kind`; those that take no text have their own."""
+    """An instance of `kind`; exceptions without a message argument have their own text."""
     if kind is httpx.HTTPStatusError:
         request = httpx.Request("GET", "http://127.0.0.1")
         return kind(CANARY, request=request, response=httpx.Response(500, request=request))
@@ -51,7 +51,7 @@ ALL = sorted(
 
 
 async def sent(error):
-    """What `Transport.send` makes of `error`, raised by the client's lower layer."""
+    """The error that `Transport.send` raises for `error` of the underlying client."""
 
     def fail(_request):
         raise error
@@ -67,7 +67,7 @@ async def sent(error):
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 async def test_every_exception_of_the_client_has_a_reason(kind):
-    """Whatever httpx raises becomes a TransportError with one of the reasons and without the text of lower layers."""
+    """Every httpx exception becomes a TransportError with a known reason and without the original text."""
     error = await sent(raised(kind))
     assert error.reason in REASONS
     assert (error.reason, error.transient) == REASON_OF.get(kind.__name__, ("config", False))
@@ -75,15 +75,15 @@ async def test_every_exception_of_the_client_has_a_reason(kind):
     assert "127.0.0.1:1" in str(error)
 
 
-def test_the_table_of_exceptions_is_about_exceptions():
-    """Each name in the table above is an exception of httpx, and all of httpx's are tried."""
+def test_the_table_of_exceptions_is_complete():
+    """Each name in the table is an httpx exception, and all public httpx exceptions are tested."""
     assert REASON_OF.keys() <= {kind.__name__ for kind in ALL}
     public = {kind.__name__ for kind in vars(httpx).values() if isinstance(kind, type) and issubclass(kind, Exception)}
-    assert public - {kind.__name__ for kind in ALL} == {"CookieConflict"}  # only raised where cookies are read
+    assert public - {kind.__name__ for kind in ALL} == {"CookieConflict"}  # only raised when cookies are read
 
 
 async def test_a_tls_error_is_found_below_any_exception():
-    """A TLS fault is told as one, whatever the layers above it made of it."""
+    """A TLS error is reported as one, whichever exceptions wrap it."""
     error = httpx.ReadError("")
     error.__context__ = OSError("in between")
     error.__context__.__cause__ = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")

@@ -1,4 +1,4 @@
-"""What goes wrong with one target: told by its reason, never as jobs, and never another target's trouble."""
+"""A fault of one target is reported with its reason, exposes no jobs, and does not affect other targets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FAULTS = {
     "blanks": (body(" \n"), "malformed", "page 1: the response has an empty body"),
     "another root": (body("<ListBucketResult>CANARY</ListBucketResult>"), "malformed", "is not ListJobsResult"),
     "HTML": (body("<!DOCTYPE html><html>CANARY<br></html>"), "malformed", "is a web page"),
-    "HTML of old": (body("<html>CANARY<br></html>"), "malformed", "is a web page"),
+    "HTML without a doctype": (body("<html>CANARY<br></html>"), "malformed", "is a web page"),
     "JSON": (body('{"CANARY": 1}'), "malformed", "is not well-formed XML"),
     "XML cut short": (body(PAGE[:-30]), "malformed", "is not well-formed XML"),
     "an entity": (
@@ -62,7 +62,7 @@ FAULTS = {
     "cut": (Fault("cut", page=2), "connect", "page 2: the connection to 127.0.0.1:"),
     "closed": (Fault("close"), "connect", "ended early: the other side closed it"),
     "reset": (Fault("reset"), "connect", "ended early: Connection reset by peer"),
-    "no answer": (Fault("delay", seconds=30), "timeout", "timed out after 0 pages; raise scrape_timeout"),
+    "no response": (Fault("delay", seconds=30), "timeout", "timed out after 0 pages; raise scrape_timeout"),
     "slow in all": (Fault("drip", seconds=0.1, size=20), "timeout", "timed out after 0 pages"),
     "a slow page": (Fault("delay", seconds=30, page=3), "timeout", "timed out after 2 pages"),
     "AccessDenied": (error(403, "AccessDenied"), "access_denied", "lack the permission oss:ListJobs"),
@@ -96,7 +96,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def stores():
-    """The store that faults happen to, and the good one; both behind one host."""
+    """The store with faults, and the healthy one, on one host."""
     regions = (BAD["region"], GOOD["region"])
     jobs = [make_jobs(25, region, now=time.time()) for region in regions]
     made = [Store(World.fixed(listed), region) for listed, region in zip(jobs, regions, strict=True)]
@@ -127,7 +127,7 @@ def exporter(stores):
 
 @pytest.fixture
 def healthy(exporter, stores):
-    """Both targets are well before the test, and again after it."""
+    """Checks that the target with faults has recovered after the test."""
     yield
     stores[0].faults.clear()
     stores[0].permissions, stores[0].enabled, stores[0].token_expires = {"ListJobs"}, True, None
@@ -135,10 +135,10 @@ def healthy(exporter, stores):
 
 
 def scraped(exporter, timeout=10.0):
-    """The samples of a scrape, as Prometheus does it."""
-    answer = exporter.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)})
-    assert answer.status_code == 200
-    return parse(answer.text)
+    """The samples of a scrape with the header that Prometheus sends."""
+    response = exporter.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)})
+    assert response.status_code == 200
+    return parse(response.text)
 
 
 def assert_good(samples, labels, store):
@@ -151,13 +151,13 @@ def assert_good(samples, labels, store):
 
 
 def assert_failed(samples, reason):
-    """The bad target is down for `reason`, and has no series that speaks of jobs."""
+    """The bad target is down for `reason`, and has no series about jobs."""
     assert value(samples, "batchops_up", **BAD) == 0
     assert value(samples, "batchops_scrape_error", **BAD) == 1
     assert value(samples, "batchops_scrape_error", reason=reason, **BAD) == 1
     assert value(samples, "batchops_scrape_duration_seconds", **BAD) is not None
-    speaking = ("batchops_job_", "batchops_jobs", "batchops_scrape_jobs_dropped")
-    assert not [key for key in samples if key.name.startswith(speaking) and of(key, BAD)]
+    prefixes = ("batchops_job_", "batchops_jobs", "batchops_scrape_jobs_dropped")
+    assert not [key for key in samples if key.name.startswith(prefixes) and of(key, BAD)]
 
 
 def of(key, labels):
@@ -165,20 +165,20 @@ def of(key, labels):
 
 
 def warning(caplog):
-    """The one line that the exporter logged, with all its fields; without anything that is not to be told."""
+    """The exporter's single log record, checked not to contain secrets or raw responses."""
     records = [record for record in caplog.records if record.name.startswith("exporter") and record.levelno > 20]
     assert [record.levelno for record in records] == [logging.WARNING]
-    told = f"{records[0].getMessage()} {records[0].__dict__}"
+    text = f"{records[0].getMessage()} {records[0].__dict__}"
     for hidden in ("CANARY", "StringToSign", "OSS4-HMAC", "<Error>", "etc/passwd", "Traceback"):
-        assert hidden not in told
+        assert hidden not in text
     assert records[0].__dict__["target"] == "oss/prod/cn-hangzhou"
     return records[0]
 
 
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_told_by_its_reason_and_is_nobody_elses(name, exporter, stores, caplog):
-    """The target is down with the one reason and without jobs, the other one whole; the log says where and why."""
+def test_a_fault_is_reported_and_affects_no_other_target(name, exporter, stores, caplog):
+    """The faulty target is down with one reason and no jobs, the other is complete, and the log has the details."""
     fault, reason, text = FAULTS[name]
     stores[0].faults.add(fault)
     samples = scraped(exporter, 1.4 if reason == "timeout" else 10.0)
@@ -201,8 +201,8 @@ EDITS = {
 
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize("name", EDITS)
-def test_a_store_that_refuses_is_told_by_its_reason(name, exporter, stores, caplog):
-    """Permission, region and token: the answers that the store itself gives have their reasons too."""
+def test_a_refusal_is_reported_with_its_reason(name, exporter, stores, caplog):
+    """Errors about permission, region and token that the store itself returns have their reasons too."""
     attribute, edited, reason, text = EDITS[name]
     setattr(stores[0], attribute, edited)
     samples = scraped(exporter)
@@ -211,8 +211,8 @@ def test_a_store_that_refuses_is_told_by_its_reason(name, exporter, stores, capl
     assert text in warning(caplog).getMessage()
 
 
-def test_every_reason_of_a_listing_is_met_here():
-    """The tables hold every reason that a store can cause: tls and config depend on settings, internal on a bug."""
+def test_every_reason_is_tested_here():
+    """The tables cover every reason except tls and config (settings) and internal (a bug)."""
     from exporter.core.errors import REASONS
 
     met = {reason for _, reason, _ in FAULTS.values()} | {reason for _, _, reason, _ in EDITS.values()}

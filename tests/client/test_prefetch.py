@@ -21,28 +21,28 @@ TOKEN = re.compile(rb"continuation-token=(\d+)")
 
 
 class Book:
-    """Pages whose ends are held back until `held` is set."""
+    """Pages whose ends are only sent once `released` is set."""
 
     def __init__(self, *, first: bool = True, gzip: bool = False, lie: bytes = b"") -> None:
         self.requested: list[int] = []
         self.sent: list[int] = []
         self.arrived = asyncio.Condition()
-        self.held = asyncio.Event()
+        self.released = asyncio.Event()
         self._style = Style(token_first=first)
         self._gzip = gzip
         self._lie = lie
 
     def body(self, number: int) -> bytes:
-        """Page `number`, from 0; its description is long, so that its start is not all of it."""
+        """Page `number`, from 0; its long description makes it arrive in several pieces."""
         following = str(number + 1) if number + 1 < PAGES else None
         text = DIALECTS["oss"].list_response(
             [Job(f"job-{number}", "Active", description="d" * 20_000)], following, self._style
         )
         return text.replace(b"<ListJobsResult>", b"<ListJobsResult>" + self._lie, 1)
 
-    async def answer(self, peer) -> None:
-        found = TOKEN.search(peer.line)
-        number = int(found[1]) if found else 0
+    async def respond(self, peer) -> None:
+        match = TOKEN.search(peer.line)
+        number = int(match[1]) if match else 0
         async with self.arrived:
             self.requested.append(number)
             self.arrived.notify_all()
@@ -57,63 +57,63 @@ class Book:
             headers = "Content-Encoding: gzip\r\n"
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {sum(map(len, pieces))}\r\n{headers}Connection: close\r\n\r\n"
         await peer.send(head.encode() + pieces[0])
-        await self.held.wait()
+        await self.released.wait()
         await peer.send(pieces[1])
         self.sent.append(number)
 
     async def until(self, count: int) -> None:
-        """Wait for so many requests."""
+        """Wait for `count` requests."""
         async with self.arrived, asyncio.timeout(10):
             await self.arrived.wait_for(lambda: len(self.requested) >= count)
 
 
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
 async def test_the_next_page_is_requested_while_the_first_is_incomplete(gzip):
-    """With no page whole yet, two are requested and no third; in the end each page was requested once."""
+    """While no page is complete, two are requested but no third; in the end each was requested once."""
     book = Book(gzip=gzip)
-    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
-        listing = asyncio.create_task(parts.snapshot())
+    async with raw_server(book.respond) as host, rig(target_at(f"http://{host}")) as parts:
+        scrape = asyncio.create_task(parts.snapshot())
         await book.until(2)
         await asyncio.sleep(0.1)
         assert (book.requested, book.sent) == ([0, 1], [])
-        book.held.set()
-        outcome = await listing
-        assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
-        assert (book.requested, outcome.pages) == ([*range(PAGES)], PAGES)
+        book.released.set()
+        snapshot = await scrape
+        assert [job.id for job in snapshot.jobs] == [f"job-{number}" for number in range(PAGES)]
+        assert (book.requested, snapshot.pages) == ([*range(PAGES)], PAGES)
         assert parts.counts() == (PAGES, 0, 0)
 
 
 async def test_a_token_after_the_jobs_makes_no_early_request():
     """If the token comes last, pages are requested one after the other."""
     book = Book(first=False)
-    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
-        listing = asyncio.create_task(parts.snapshot())
+    async with raw_server(book.respond) as host, rig(target_at(f"http://{host}")) as parts:
+        scrape = asyncio.create_task(parts.snapshot())
         await book.until(1)
         await asyncio.sleep(0.1)
         assert book.requested == [0]
-        book.held.set()
-        outcome = await listing
-        assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
+        book.released.set()
+        snapshot = await scrape
+        assert [job.id for job in snapshot.jobs] == [f"job-{number}" for number in range(PAGES)]
         assert (book.requested, book.sent) == ([*range(PAGES)], [*range(PAGES)])
 
 
 async def test_a_wrong_guess_is_no_failure():
-    """The one request of a wrong guess is counted as a request, and not as a failure."""
+    """The request of a wrong guess is counted as a request, but not as a failure."""
     book = Book(lie=b"<!-- <NextToken>7</NextToken> -->")
-    book.held.set()
-    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}")) as parts:
-        outcome = await parts.snapshot()
+    book.released.set()
+    async with raw_server(book.respond) as host, rig(target_at(f"http://{host}")) as parts:
+        snapshot = await parts.snapshot()
         requests, failures, retries = parts.counts()
-    assert [job.id for job in outcome.jobs] == [f"job-{number}" for number in range(PAGES)]
-    assert outcome.error is None
+    assert [job.id for job in snapshot.jobs] == [f"job-{number}" for number in range(PAGES)]
+    assert snapshot.error is None
     assert {*book.requested} == {*range(PAGES)}
     assert (requests, failures, retries) == (PAGES + 1, 0, 0)
 
 
 async def test_requests_at_the_deadline_are_timeouts():
-    """At the deadline both requests in flight have failed with a timeout, the early one too."""
+    """At the deadline both requests in flight fail with a timeout."""
     book = Book()
-    async with raw_server(book.answer) as host, rig(target_at(f"http://{host}", timeout=0.5)) as parts:
+    async with raw_server(book.respond) as host, rig(target_at(f"http://{host}", timeout=0.5)) as parts:
         assert (await parts.failure()).reason == "timeout"
         async with asyncio.timeout(5):
             while parts.counts() != (2, 2, 0):  # noqa: ASYNC110 - cancelled requests count themselves later

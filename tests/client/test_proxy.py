@@ -13,13 +13,13 @@ from tests.rawserver import EMPTY_PAGE, Peer, free_port, raw_server
 pytestmark = pytest.mark.anyio
 
 HOST = "oss.invalid"
-"""No name server knows it, so only a proxy can be the way to it."""
+"""It cannot be resolved, so it can only be reached through a proxy."""
 SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @pytest.fixture(autouse=True)
 def _no_proxy_of_this_machine(monkeypatch):
-    """Whatever the environment of the tests says of proxies is not meant here."""
+    """Removes the proxy settings of the machine that runs the tests."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -27,7 +27,7 @@ def _no_proxy_of_this_machine(monkeypatch):
 
 @pytest.fixture
 def ca(tmp_path):
-    """An authority; `tmp_path / "ca.pem"` is its certificate."""
+    """A certificate authority; its certificate is `tmp_path / "ca.pem"`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     return authority
@@ -35,12 +35,12 @@ def ca(tmp_path):
 
 @pytest.fixture
 def https(ca):
-    """Serves an empty page over TLS as `name` and notes the heads of its requests in `seen`."""
+    """Serves an empty page over TLS as `name` and records the heads of its requests in `seen`."""
 
     def serving(seen, name=HOST):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert(name).configure_cert(context)
-        return noting(seen, tls=context)
+        return recording(seen, tls=context)
 
     return serving
 
@@ -59,12 +59,12 @@ def tunnels():
 
 @pytest.fixture
 def wrong():
-    """The heads that reached whom they must not."""
+    """The heads that reached a server that must not get any."""
     return []
 
 
-def noting(seen, **options):
-    """A server, or a proxy for plain HTTP, that notes the heads of its requests in `seen`."""
+def recording(seen, **options):
+    """A server, or a proxy for plain HTTP, that records the heads of its requests in `seen`."""
 
     async def handle(peer):
         seen.append(peer.head)
@@ -74,7 +74,7 @@ def noting(seen, **options):
 
 
 def proxy(seen, backend, status="200 Connection established"):
-    """A proxy that leads every CONNECT to `backend`, and notes their heads in `seen`."""
+    """A proxy that connects every CONNECT to `backend` and records their heads in `seen`."""
 
     async def copy(reader, writer):
         try:
@@ -94,30 +94,30 @@ def proxy(seen, backend, status="200 Connection established"):
     return raw_server(handle)
 
 
-async def test_proxy_url_is_the_way(https, send, tmp_path, tunnels, requests):
+async def test_proxy_url_is_used(https, send, tmp_path, tunnels, requests):
     """With `proxy_url`, the service is reached through a tunnel; the proxy sees neither request nor keys."""
     async with https(requests) as backend, proxy(tunnels, backend) as way:
-        answer = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=f"http://{way}")
-    assert answer.body == EMPTY_PAGE
+        response = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=f"http://{way}")
+    assert response.body == EMPTY_PAGE
     assert [head.split(b"\r\n")[0] for head in tunnels] == [b"CONNECT oss.invalid:443 HTTP/1.1"]
     assert b"canary" not in tunnels[0].lower()
     assert b"\r\nhost: oss.invalid\r\n" in requests[0].lower()
 
 
-async def test_server_name_holds_behind_a_proxy(https, send, tmp_path, tunnels, requests):
-    """`tls.server_name` names the certificate that is asked for at the end of the tunnel too."""
+async def test_server_name_applies_behind_a_proxy(https, send, tmp_path, tunnels, requests):
+    """`tls.server_name` also names the certificate expected at the end of the tunnel."""
     async with https(requests, "store.example") as backend, proxy(tunnels, backend) as way:
         connection = {"ca_file": str(tmp_path / "ca.pem"), "proxy_url": f"http://{way}"}
-        answer = await send(HOST, scheme="https", server_name="store.example", **connection)
+        response = await send(HOST, scheme="https", server_name="store.example", **connection)
         with pytest.raises(TransportError) as caught:
             await send(HOST, scheme="https", **connection)
-    assert answer.body == EMPTY_PAGE
+    assert response.body == EMPTY_PAGE
     assert caught.value.reason == "tls"
     assert len(requests) == 1
 
 
 async def test_a_proxys_password_is_for_the_proxy_only(https, send, tmp_path, tunnels, requests):
-    """User and password of `proxy_url` go to the proxy, and not on to the service."""
+    """User and password of `proxy_url` are sent to the proxy, but not to the service."""
     async with https(requests) as backend, proxy(tunnels, backend) as way:
         url = f"http://user:CANARY@{way}"
         await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=url)
@@ -127,8 +127,8 @@ async def test_a_proxys_password_is_for_the_proxy_only(https, send, tmp_path, tu
 
 
 @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"])
-async def test_a_proxy_that_refuses_is_named(status, send):
-    """A proxy that opens no tunnel gives `connect` and points at `proxy_url`, without its password."""
+async def test_a_proxy_that_refuses_is_reported(status, send):
+    """A proxy that opens no tunnel gives `connect` and names `proxy_url`, without its password."""
     async with proxy([], "", status) as way:
         with pytest.raises(TransportError) as caught:
             await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@{way}")
@@ -136,7 +136,7 @@ async def test_a_proxy_that_refuses_is_named(status, send):
     assert str(caught.value) == "the proxy refused to connect to oss.invalid; check proxy_url"
 
 
-async def test_a_proxy_that_is_not_there(send):
+async def test_an_unreachable_proxy_is_reported(send):
     """A proxy that cannot be reached gives `connect`, without its password."""
     with pytest.raises(TransportError, match="Connection refused") as caught:
         await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@127.0.0.1:{free_port()}")
@@ -145,22 +145,22 @@ async def test_a_proxy_that_is_not_there(send):
 
 
 async def test_plain_http_goes_through_a_proxy_too(send, requests):
-    """A request over plain HTTP is handed to the proxy with the whole URL, byte for byte."""
-    async with noting(requests) as way:
+    """A plain HTTP request is sent to the proxy with the whole URL, byte for byte."""
+    async with recording(requests) as way:
         await send(HOST, query="batchJob&continuation-token=%2B%3A%2F", proxy_url=f"http://{way}")
     assert requests[0].startswith(b"GET http://oss.invalid/?batchJob&continuation-token=%2B%3A%2F HTTP/1.1\r\n")
 
 
-async def test_the_environments_proxy_is_taken(https, send, tmp_path, monkeypatch, tunnels, requests):
-    """Without `proxy_url`, HTTPS_PROXY is the way."""
+async def test_the_environments_proxy_is_used(https, send, tmp_path, monkeypatch, tunnels, requests):
+    """Without `proxy_url`, HTTPS_PROXY is used."""
     async with https(requests) as backend, proxy(tunnels, backend) as way:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{way}")
-        answer = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"))
-    assert (answer.status, len(tunnels), len(requests)) == (200, 1, 1)
+        response = await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"))
+    assert (response.status, len(tunnels), len(requests)) == (200, 1, 1)
 
 
-async def test_no_proxy_names_the_hosts_without_one(send, monkeypatch, tunnels):
-    """A host that NO_PROXY names is not asked through HTTPS_PROXY."""
+async def test_no_proxy_excludes_hosts(send, monkeypatch, tunnels):
+    """A host that NO_PROXY names is not reached through HTTPS_PROXY."""
     async with proxy(tunnels, "") as way:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{way}")
         monkeypatch.setenv("NO_PROXY", "oss.invalid")
@@ -169,8 +169,8 @@ async def test_no_proxy_names_the_hosts_without_one(send, monkeypatch, tunnels):
     assert (caught.value.reason, tunnels) == ("connect", [])
 
 
-async def test_proxy_url_is_stronger_than_the_environment(https, send, tmp_path, monkeypatch, tunnels, wrong, requests):
-    """Where both are set, `proxy_url` is the way, and NO_PROXY does not take it away."""
+async def test_proxy_url_overrides_the_environment(https, send, tmp_path, monkeypatch, tunnels, wrong, requests):
+    """If both are set, `proxy_url` is used, even for a host in NO_PROXY."""
     async with https(requests) as backend, proxy(tunnels, backend) as way, proxy(wrong, backend) as other:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{other}")
         monkeypatch.setenv("NO_PROXY", HOST)
@@ -180,8 +180,8 @@ async def test_proxy_url_is_stronger_than_the_environment(https, send, tmp_path,
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypatch, send, requests, wrong):
-    """This machine's own addresses are asked directly, whatever the environment says."""
-    async with noting(requests) as host, noting(wrong) as way:
+    """Loopback addresses are reached directly, whatever the environment says."""
+    async with recording(requests) as host, recording(wrong) as way:
         for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(variable, f"http://{way}")
         await send(host.replace("127.0.0.1", name))
@@ -190,19 +190,19 @@ async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypa
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 async def test_a_redirect_is_not_followed(status, send, requests):
-    """A redirect is handed on as it is: no request, and so no key, reaches the host that it names."""
-    async with noting(requests) as other:
+    """A redirect is returned as it is: no request, and so no key, reaches the host that it names."""
+    async with recording(requests) as other:
 
         async def redirect(peer):
             await peer.answer(b"", status, f"Location: http://{other}/?stolen")
 
         async with raw_server(redirect) as host:
-            answer = await send(host)
-    assert (answer.status, requests) == (int(status[:3]), [])
+            response = await send(host)
+    assert (response.status, requests) == (int(status[:3]), [])
 
 
-async def test_settings_have_connections_of_their_own(https, send, tmp_path, requests):
-    """A target that takes any certificate does not make the connection that a careful one uses."""
+async def test_connections_are_separate_for_each_setting(https, send, tmp_path, requests):
+    """A connection without verification is not reused by a target that verifies certificates."""
     async with https(requests, "127.0.0.1") as host:
         await send(host, scheme="https", insecure_skip_verify=True)
         with pytest.raises(TransportError) as caught:
@@ -212,8 +212,8 @@ async def test_settings_have_connections_of_their_own(https, send, tmp_path, req
     assert len(requests) == 2
 
 
-async def test_peers_are_not_kept_waiting(send):
-    """Many requests at once go over many connections."""
+async def test_concurrent_requests_use_separate_connections(send):
+    """Twenty concurrent requests use twenty connections."""
     together = asyncio.Barrier(20)
 
     async def meet(peer: Peer):
@@ -221,5 +221,5 @@ async def test_peers_are_not_kept_waiting(send):
         await peer.answer()
 
     async with raw_server(meet) as host, asyncio.timeout(10):
-        answers = await asyncio.gather(*(send(host) for _ in range(20)))
-    assert [answer.status for answer in answers] == [200] * 20
+        responses = await asyncio.gather(*(send(host) for _ in range(20)))
+    assert [response.status for response in responses] == [200] * 20

@@ -8,9 +8,9 @@ from exporter.client.rate_limit import RateLimiter
 from exporter.core.deadline import Deadline
 
 
-def turns(pace, times):
-    """When each of those who ask at `times` has its turn."""
-    return [now + pace.reserve(now) for now in times]
+def turns(limiter, times):
+    """The time at which each request made at `times` may be sent."""
+    return [now + limiter.reserve(now) for now in times]
 
 
 def test_no_rate_is_no_limit():
@@ -30,17 +30,17 @@ def test_a_slow_rate_lets_one_go_at_once():
 
 def test_what_was_not_used_comes_back():
     """After an idle second the whole of a second's worth is there again, and never more."""
-    pace = RateLimiter(2.0)
-    assert turns(pace, [0.0, 0.0, 0.0]) == pytest.approx([0.0, 0.0, 0.5])
-    assert turns(pace, [60.0, 60.0, 60.0]) == pytest.approx([60.0, 60.0, 60.5])
+    limiter = RateLimiter(2.0)
+    assert turns(limiter, [0.0, 0.0, 0.0]) == pytest.approx([0.0, 0.0, 0.5])
+    assert turns(limiter, [60.0, 60.0, 60.0]) == pytest.approx([60.0, 60.0, 60.5])
 
 
 @given(
     rate=st.floats(0.1, 1000),
     gaps=st.lists(st.floats(0, 3), min_size=1, max_size=200),
 )
-def test_no_second_has_more_than_its_share(rate, gaps):
-    """Whoever asks when: between any two turns there are no more than the rate allows, and a second's worth."""
+def test_the_rate_is_never_exceeded(rate, gaps):
+    """Between any two turns there are at most as many as the rate allows, plus one second's worth."""
     times = [sum(gaps[:index]) for index in range(len(gaps))]
     came = sorted(turns(RateLimiter(rate), times))
     for first in range(len(came)):
@@ -50,16 +50,16 @@ def test_no_second_has_more_than_its_share(rate, gaps):
 
 
 @given(rate=st.floats(0.1, 1000), times=st.lists(st.floats(0, 100), min_size=1, max_size=50).map(sorted))
-def test_nobody_waits_without_need(rate, times):
-    """Who asks slower than the rate, or after all others have had their turn, does not wait."""
-    pace = RateLimiter(rate)
-    turns(pace, times)
+def test_no_unnecessary_waiting(rate, times):
+    """A request made after all others have had their turn does not wait."""
+    limiter = RateLimiter(rate)
+    turns(limiter, times)
     later = times[-1] + (len(times) + 1) / rate + 1
-    assert pace.reserve(later) == pytest.approx(0.0, abs=1e-9)
+    assert limiter.reserve(later) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_deadline_moves_later_only():
-    """A deadline knows what is left of it, and extends, but never comes nearer."""
+def test_a_deadline_only_moves_later():
+    """A deadline returns its remaining time, and can be extended but not shortened."""
     deadline = Deadline(10.0)
     assert (deadline.remaining(4.0), deadline.remaining(12.0)) == (6.0, -2.0)
     deadline.extend(9.0)
@@ -68,9 +68,9 @@ def test_a_deadline_moves_later_only():
     assert deadline.at == 11.0
 
 
-def test_a_turn_given_back_is_the_next_one_s():
-    """Who gives up waiting costs the others nothing: the next turn comes when the unused one would have."""
-    pace = RateLimiter(2.0)
-    waits = [pace.reserve(0.0) for _ in range(4)]
-    pace.release()
-    assert pace.reserve(0.0) == waits[-1]
+def test_a_released_turn_is_reused():
+    """A released turn goes to the next request."""
+    limiter = RateLimiter(2.0)
+    waits = [limiter.reserve(0.0) for _ in range(4)]
+    limiter.release()
+    assert limiter.reserve(0.0) == waits[-1]

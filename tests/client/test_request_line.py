@@ -25,22 +25,22 @@ QUOTED = {
     "line ends": ("a\r\nx-oss-evil: 1", "a%0D%0Ax-oss-evil%3A%201"),
     "longest": ("+/" * 512, "%2B%2F" * 512),
 }
-"""A page token → how it must stand in the request line (RFC 3986: all but the unreserved characters is quoted)."""
+"""A page token → its form in the request line (RFC 3986: all but the unreserved characters are quoted)."""
 
 
 @pytest.mark.parametrize("name", QUOTED)
 @pytest.mark.parametrize("security_token", [None, "CAIS/+=token"])
-async def test_what_is_signed_is_what_is_sent(name, security_token):
-    """The request line holds the page token byte for byte as it was signed; the vendor's signer signs it alike."""
+async def test_the_signed_request_is_the_sent_one(name, security_token):
+    """The request line has the page token exactly as signed, and the vendor's signer gives the same signature."""
     token, quoted = QUOTED[name]
     owned = Credentials(KEY_ID, Secret(KEY_SECRET), Secret(security_token) if security_token else None)
     heads = []
 
-    async def noting(peer):
+    async def record(peer):
         heads.append(peer.head.decode("ascii"))
         await peer.answer()
 
-    async with raw_server(noting) as host:
+    async with raw_server(record) as host:
         target = target_at(f"http://{host}", page_size=7)
         async with rig(target) as parts:
             request = target.provider.sign(target.provider.list_request(token), owned, time.time())
@@ -57,14 +57,14 @@ async def test_what_is_signed_is_what_is_sent(name, security_token):
     assert headers["authorization"] == vendors_authorization(store, head)
 
 
-async def test_the_first_page_is_asked_for_without_a_token():
-    """The first request names no page, and the flag batchJob stands without an equals sign."""
+async def test_the_first_page_is_requested_without_a_token():
+    """The first request has no page token, and the flag batchJob has no equals sign."""
     lines = []
 
-    async def noting(peer):
+    async def record(peer):
         lines.append(peer.line)
         await peer.answer()
 
-    async with raw_server(noting) as host, rig(target_at(f"http://{host}")) as parts:
+    async with raw_server(record) as host, rig(target_at(f"http://{host}")) as parts:
         assert (await parts.snapshot()).error is None
     assert lines == [b"GET /?batchJob&max-keys=1000 HTTP/1.1"]

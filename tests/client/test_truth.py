@@ -1,4 +1,4 @@
-"""The whole way, from the jobs of a store to the samples of a scrape, held against what the store knows."""
+"""End to end: the samples of a scrape compared with the jobs of the store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AWKWARD = [
     Job("a/b+c=?&<>\"'\\", "A new status", "<Operation>", '\\n is no line end,\nthis is; \\\\ \r\t"}', 1),
     Job("größe🚚", "Frozen ❄", None, " \n ", None, 5, None, None, 3),
 ]
-"""Silence, zeros, large numbers and whatever breaks a careless writer."""
+"""Missing values, zeros, large numbers and text that needs escaping."""
 STATED = {
     "batchops_job_tasks": "tasks",
     "batchops_job_tasks_succeeded": "succeeded",
@@ -46,7 +46,7 @@ ONE_LINE = str.maketrans(dict.fromkeys("\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "
 
 
 def truth(jobs):
-    """Every sample about jobs that there must be: name and labels → value."""
+    """Every expected sample about jobs: name and labels → value."""
     expected = {}
 
     def add(name, value, **labels):
@@ -76,10 +76,10 @@ def truth(jobs):
 @pytest.mark.parametrize(
     ("style", "token_length", "form"),
     [(DOCUMENTED, 0, "text"), (WILD, 1024, "openmetrics")],
-    ids=["as documented", "as met in the wild"],
+    ids=["as documented", "as seen in practice"],
 )
-def test_each_field_of_each_job_arrives(style, token_length, form):
-    """2,500 jobs on three pages behind hostile tokens: the scrape holds each of their fields and nothing else."""
+def test_each_field_of_each_job_is_exposed(style, token_length, form):
+    """A scrape of 2,500 jobs on three pages with difficult tokens exposes each field of them and nothing else."""
     jobs = make_jobs(2500 - len(AWKWARD), f"{token_length}{form}", now=time.time())
     jobs[1000:1000] = AWKWARD
     store = Store(World.fixed(jobs), security_token=TOKEN, token_length=token_length, style=style)
@@ -88,17 +88,17 @@ def test_each_field_of_each_job_arrives(style, token_length, form):
         exporting(target_at(url, TARGET["account"], credentials=keys(token=TOKEN))) as exporter,
     ):
         accept = "application/openmetrics-text;version=1.0.0" if form == "openmetrics" else "text/plain"
-        answer = httpx.get(
+        response = httpx.get(
             f"{exporter}/probe?target=oss/{TARGET['account']}/cn-hangzhou", headers={"accept": accept}, timeout=20
         )
-    families = list((parse_openmetrics if form == "openmetrics" else parse_text)(answer.text))
-    found = {
+    families = list((parse_openmetrics if form == "openmetrics" else parse_text)(response.text))
+    result = {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families
         for sample in family.samples
         if family.name.startswith(("batchops_job_", "batchops_jobs"))
     }
-    assert found == truth(jobs)
+    assert result == truth(jobs)
     assert {family.type for family in families} == {"gauge"}
     assert all(sample.timestamp is None for family in families for sample in family.samples)
     of_target = {family.name: [sample.value for sample in family.samples] for family in families}
@@ -109,7 +109,7 @@ def test_each_field_of_each_job_arrives(style, token_length, form):
 
 
 def assert_signed_as_the_vendor_does(store):
-    """Three requests, each accepted, each signed as the vendor's own signer signs it, and one token each."""
+    """The three requests were accepted, and each signature equals that of the vendor's own signer."""
     assert [(seen.page, seen.status) for seen in store.requests] == [(1, 200), (2, 200), (3, 200)]
     assert [len(seen.token or "") >= store.token_length for seen in store.requests][1:] == [True, True]
     for seen in store.requests:

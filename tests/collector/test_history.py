@@ -51,8 +51,8 @@ def test_nothing_is_kept_by_default():
 
 
 @pytest.mark.parametrize(("age", "stale"), [(0.0, True), (59.9, True), (60.0, False)])
-def test_stale_jobs_are_served_for_so_long(age, stale):
-    """For `serve_stale_for` after the last good snapshot a failed one has its jobs and counts, and its own error."""
+def test_stale_jobs_are_served_for_serve_stale_for(age, stale):
+    """For `serve_stale_for` after the last good snapshot, a failed one has its jobs and counts, and its own error."""
     kept = history(serve_stale_for=60.0)
     kept.record(GOOD, 50.0)
     kept.record(FAILED, 51.0)
@@ -62,7 +62,7 @@ def test_stale_jobs_are_served_for_so_long(age, stale):
 
 
 def test_a_stale_snapshot_is_one_object():
-    """The same failed snapshot gives the same object each time, and another one another object."""
+    """The same failed snapshot returns the same object each time; a different one returns a different object."""
     kept = history(serve_stale_for=60.0)
     kept.record(GOOD, 50.0)
     shown = kept.with_stale_jobs(FAILED, 51.0)
@@ -70,8 +70,8 @@ def test_a_stale_snapshot_is_one_object():
     assert kept.with_stale_jobs(replace(FAILED), 52.0) is not shown
 
 
-def test_a_good_snapshot_is_shown_as_it_is():
-    """Stale jobs never replace those of a good snapshot."""
+def test_a_good_snapshot_is_shown_unchanged():
+    """Stale jobs never replace the jobs of a good snapshot."""
     kept = history(serve_stale_for=60.0)
     kept.record(GOOD, 50.0)
     newer = replace(GOOD, jobs=())
@@ -89,7 +89,7 @@ def test_the_last_snapshot_is_kept_without_its_jobs():
 
 
 def test_a_change_is_reported_once():
-    """A state is a change if it differs from the last one of the same subject; the first one from None."""
+    """A state is a change if it differs from the previous one of the same subject, which is None at first."""
     kept = history()
     states = [None, "auth", "auth", "timeout", None, None]
     assert [kept.changed("listing", state) for state in states] == [False, True, False, True, True, False]

@@ -41,7 +41,7 @@ class Shelf:
     pages: Mapping[str | None, JobPage | ScrapeError]
     provider: Oss = OSS
     requested: list[str] = field(default_factory=list)
-    """The query of each request, in their order."""
+    """The query of each request, in order."""
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -74,7 +74,7 @@ def error(reason: str) -> ScrapeError:
         case "malformed":
             return MalformedResponse("not what is documented")
         case "timeout":
-            return TransportError("no answer", reason="timeout", transient=True)
+            return TransportError("no response", reason="timeout", transient=True)
         case _:
             return ServiceError("busy", reason="http_5xx", status=503)
 
@@ -110,7 +110,7 @@ async def test_a_store_without_jobs_is_an_empty_listing():
     assert progress == Progress(pages=1, parsers=["xml"])
 
 
-async def test_a_job_appears_once_with_its_newest_answer():
+async def test_a_job_appears_once_with_its_newest_values():
     """A job that pages repeat keeps its first place and has its newest values."""
     shelf = Shelf(
         {
@@ -151,7 +151,7 @@ async def test_a_repeated_token_may_be_the_end():
 
 @pytest.mark.parametrize("max_pages", [1, 2, 3])
 async def test_too_many_pages_are_an_error(max_pages):
-    """Pages beyond the limit are not requested, and the message names the key that raises it."""
+    """Pages beyond the limit are not requested, and the message names the setting that raises it."""
     shelf = Shelf({None: page("1"), **{str(number): page(str(number + 1)) for number in range(1, 9)}})
     with pytest.raises(
         PaginationError, match=rf"^page {max_pages}: there are more than {max_pages} pages; raise max_pages"
@@ -171,9 +171,9 @@ async def test_as_many_pages_as_allowed_are_no_error(max_pages):
 @pytest.mark.parametrize("failing", [1, 2, 3])
 async def test_an_error_names_its_page(failing, reason):
     """An error ends the listing, names the page that could not be read, from 1, and keeps its reason."""
-    answers: list[JobPage | ScrapeError] = [page("2", "a"), page("3", "b"), page(None, "c")]
-    answers[failing - 1] = error(reason)
-    shelf = Shelf(dict(zip((None, "2", "3"), answers, strict=True)))
+    responses: list[JobPage | ScrapeError] = [page("2", "a"), page("3", "b"), page(None, "c")]
+    responses[failing - 1] = error(reason)
+    shelf = Shelf(dict(zip((None, "2", "3"), responses, strict=True)))
     with pytest.raises(type(error(reason)), match=f"^page {failing}: {error(reason)}$") as caught:
         await shelf.walk()
     assert caught.value.reason == reason
@@ -182,15 +182,15 @@ async def test_an_error_names_its_page(failing, reason):
     assert len(shelf.requested) == failing
 
 
-async def test_missing_keys_are_not_about_a_page():
-    """An error of the credentials names no page, as none was requested."""
+async def test_a_credentials_error_names_no_page():
+    """A credentials error names no page, because none was requested."""
     shelf = Shelf({None: CredentialsError("there are no keys", reason="config")})
     with pytest.raises(CredentialsError, match=r"^there are no keys$"):
         await shelf.walk()
 
 
 async def test_progress_can_be_read_while_the_listing_runs():
-    """The progress grows with each page, so that a listing that is ended can say how far it came."""
+    """The progress grows with each page, so an interrupted listing can report how many pages it read."""
     seen = []
 
     class Watched(Shelf):
@@ -208,7 +208,7 @@ chains = st.lists(st.lists(st.sampled_from("abcdef"), max_size=4), min_size=1, m
 @settings(max_examples=100, deadline=None)
 @given(chains, st.integers(1, 8))
 def test_any_chain_of_pages_ends(chain, max_pages):
-    """Whatever the pages: each job once in the order of its first page, or the limit, and never a page too many."""
+    """Any chain yields each job once in the order of its first page, or the limit error, without extra requests."""
     tokens = [None, *map(str, range(1, len(chain)))]
     shelf = Shelf(
         MappingProxyType(

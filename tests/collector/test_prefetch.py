@@ -1,4 +1,4 @@
-"""Requesting a page early changes nothing but the time: each listing equals one that requests page after page."""
+"""Requesting a page early only saves time: each listing equals one that requests page after page."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Repeating(Oss):
     repeated_token_is_last: ClassVar[bool] = True
 
 
-class Answer(NamedTuple):
-    """How one page is sent: its body, cut at `cuts`, each piece after so many passes of the event loop."""
+class Response(NamedTuple):
+    """How one page is sent: its body, cut at `cuts`, each piece after `passes` passes of the event loop."""
 
     body: bytes = b""
     cuts: tuple[int, ...] = ()
     passes: int = 0
     fails: bool = False
-    """In the middle of the body."""
+    """Whether it breaks off in the middle of the body."""
 
     def pieces(self) -> list[bytes]:
-        """The body in pieces; one that fails lacks the last one."""
+        """The body in pieces; a response that fails lacks the last one."""
         places = sorted({0, len(self.body), *(cut % (len(self.body) + 1) for cut in self.cuts)})
         pieces = [self.body[start:end] for start, end in itertools.pairwise(places)]
         return pieces[:-1] if self.fails else pieces
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
 class Service:
     """A session with a service in memory. `most` is the largest number of requests in flight at the same time."""
 
-    answers: dict[str | None, Answer]
+    responses: dict[str | None, Response]
     provider: Oss = OSS
     requested: list[str | None] = field(default_factory=list)
     cancelled: list[str | None] = field(default_factory=list)
@@ -68,32 +68,32 @@ class Service:
         return self
 
     async def get(self, request: Request, parse, on_progress):
-        (token,) = [token for token in self.answers if self.provider.list_request(token) == request]
+        (token,) = [token for token in self.responses if self.provider.list_request(token) == request]
         self.requested.append(token)
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         try:
-            return await self._answer(self.answers[token], parse, on_progress)
+            return await self._respond(self.responses[token], parse, on_progress)
         except asyncio.CancelledError:
             self.cancelled.append(token)
             raise
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, answer: Answer, parse, on_progress):
+    async def _respond(self, response: Response, parse, on_progress):
         received, looking = bytearray(), True
-        for piece in answer.pieces():
-            for _ in range(answer.passes):
+        for piece in response.pieces():
+            for _ in range(response.passes):
                 await asyncio.sleep(0)
             received += piece
             looking = looking and not on_progress(received)
         await asyncio.sleep(0)
-        if answer.fails:
+        if response.fails:
             raise ServiceError("busy", reason="http_5xx", status=503)
         return parse(bytes(received))
 
     async def list(self, max_pages: int = 1000) -> tuple[Progress, str]:
-        """What was read, and the error's text, if there is one."""
+        """What was read, and the text of the error, if any."""
         progress = Progress()
         try:
             await Paginator(cast("Session", self), progress, max_pages=max_pages).run()
@@ -105,14 +105,14 @@ class Service:
 
 
 def in_sequence(service: Service, max_pages: int) -> tuple[Progress, str]:
-    """The same, one page after the other, in the plainest way."""
+    """The same result, from requesting one page after the other."""
     progress, token, seen = Progress(), None, set()
     while True:
-        answer = service.answers[token]
-        if answer.fails:
+        response = service.responses[token]
+        if response.fails:
             return progress, f"page {progress.pages + 1}: busy"
         try:
-            parsed = service.provider.parse_jobs(answer.body)
+            parsed = service.provider.parse_jobs(response.body)
         except ScrapeError as error:
             return progress, f"page {progress.pages + 1}: {error}"
         progress.add_page(parsed)
@@ -129,7 +129,7 @@ def in_sequence(service: Service, max_pages: int) -> tuple[Progress, str]:
 
 
 def body(ids: str, following: str | None, style: Style = FIRST, lie: str = "") -> bytes:
-    """A page; with `lie`, a comment before everything else names another token, which only a parser knows to skip."""
+    """A page; with `lie`, a comment at its start names another token, which only a parser knows to skip."""
     text: bytes = DIALECTS["oss"].list_response(
         [Job(name, str(following), description="<NextToken>in-a-text</NextToken>") for name in ids], following, style
     )
@@ -138,8 +138,8 @@ def body(ids: str, following: str | None, style: Style = FIRST, lie: str = "") -
 
 
 TOKENS = "tuvwxyz"
-answers = st.builds(
-    Answer,
+responses = st.builds(
+    Response,
     body=st.builds(
         body,
         st.text("abcdef", max_size=4),
@@ -155,14 +155,14 @@ answers = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.fixed_dictionaries(dict.fromkeys((None, *TOKENS), answers)),
+    st.fixed_dictionaries(dict.fromkeys((None, *TOKENS), responses)),
     st.sampled_from([OSS, Repeating(OSS.endpoint, "r")]),
     st.integers(1, 9),
 )
 def test_any_pages_are_listed_as_in_sequence(pages, provider, max_pages):
-    """Whatever the pages, their order of arrival, the place of their tokens, the cuts, the lies and the faults.
+    """Prefetching any pages returns the jobs, the number of pages and the error of requesting them in sequence.
 
-    The jobs, their order, the number of pages and the error are those of requesting one page after the other.
+    The pages vary in arrival order, token position, cuts, false tokens and faults.
     """
     service = Service(pages, provider)
     assert asyncio.run(service.list(max_pages)) == in_sequence(service, max_pages)
@@ -176,10 +176,10 @@ def test_any_pages_are_listed_as_in_sequence(pages, provider, max_pages):
     st.sampled_from([FIRST, LAST]),
 )
 def test_an_honest_service_gets_one_request_for_each_page(count, ways, style):
-    """If no page lies and none fails, each page is requested exactly once, in its order, and nothing is cancelled."""
+    """If no page lies or fails, each page is requested exactly once, in order, and nothing is cancelled."""
     tokens = [None, *map(str, range(1, count))]
     pages = {
-        token: Answer(body(f"{index:x}", following, style), tuple(cuts), passes)
+        token: Response(body(f"{index:x}", following, style), tuple(cuts), passes)
         for index, (token, following, (cuts, passes)) in enumerate(zip(tokens, [*tokens[1:], None], ways, strict=False))
     }
     service = Service(pages)
@@ -188,26 +188,26 @@ def test_an_honest_service_gets_one_request_for_each_page(count, ways, style):
 
 
 def chain(count: int, style: Style = FIRST) -> Service:
-    """A service with `count` pages, each of which takes its time after its token has arrived."""
+    """A service with `count` pages, each of which arrives slowly after its token."""
     tokens = [None, *map(str, range(1, count))]
     return Service(
         {
-            token: Answer(body("a", following, style), tuple(range(200, 600, 50)), passes=5)
+            token: Response(body("a", following, style), tuple(range(200, 600, 50)), passes=5)
             for token, following in zip(tokens, [*tokens[1:], None], strict=True)
         }
     )
 
 
 @pytest.mark.parametrize(("style", "most"), [(FIRST, 2), (LAST, 1)], ids=["token first", "token last"])
-def test_one_page_ahead_at_most(style, most):
-    """A token at the start of a page lets one more page come at the same time, a token at its end none."""
+def test_at_most_one_page_is_requested_early(style, most):
+    """A token at the start of a page allows one more request at the same time, a token at its end none."""
     service = chain(20, style)
     asyncio.run(service.list())
     assert service.most == most
 
 
 def test_pages_beyond_the_limit_are_not_requested():
-    """`max_pages` also holds for what is requested early."""
+    """`max_pages` also limits the pages requested early."""
     service = chain(20)
     _, error = asyncio.run(service.list(max_pages=3))
     assert error == "page 3: there are more than 3 pages; raise max_pages if that is right"
@@ -215,12 +215,12 @@ def test_pages_beyond_the_limit_are_not_requested():
 
 
 def test_a_wrong_guess_costs_one_request():
-    """A page that was requested by a token which the parsed page does not name is cancelled."""
+    """A page requested early with a token that the parsed page does not contain is cancelled."""
     service = Service(
         {
-            None: Answer(body("a", "1", lie="2"), (600,), passes=2),
-            "1": Answer(body("b", None)),
-            "2": Answer(body("z", None), (100,), passes=99),
+            None: Response(body("a", "1", lie="2"), (600,), passes=2),
+            "1": Response(body("b", None)),
+            "2": Response(body("z", None), (100,), passes=99),
         }
     )
     progress, error = asyncio.run(service.list())
@@ -228,10 +228,10 @@ def test_a_wrong_guess_costs_one_request():
     assert (service.requested, service.cancelled) == ([None, "2", "1"], ["2"])
 
 
-def test_a_listing_that_is_ended_ends_its_requests():
-    """At the deadline the page that is read is cancelled, and the one requested early too."""
-    service = Service({token: Answer(body("a", "1"), (600,), 10**6 if token else 3) for token in (None, "1")})
-    service.answers[None] = Answer(body("a", "1"), (600, 601), 10**6)
+def test_a_cancelled_listing_cancels_its_requests():
+    """At the deadline both the page being read and the one requested early are cancelled."""
+    service = Service({token: Response(body("a", "1"), (600,), 10**6 if token else 3) for token in (None, "1")})
+    service.responses[None] = Response(body("a", "1"), (600, 601), 10**6)
 
     async def ended():
         async with asyncio.timeout(0.05):
@@ -259,6 +259,6 @@ def test_a_listing_that_is_ended_ends_its_requests():
         (b" " * EARLY_BYTES + b"<NextToken>abc</NextToken>", None),
     ],
 )
-def test_a_token_is_seen_only_if_it_is_certain(start, token):
+def test_a_token_is_used_early_only_if_it_is_certain(start, token):
     """Only a whole token of documented characters, before the jobs and near the start, is requested early."""
     assert peek_next_token(bytearray(start)) == token

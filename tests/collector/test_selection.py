@@ -27,7 +27,7 @@ crowds = st.tuples(st.integers(0, 300), st.integers(1, 40), st.randoms(use_true_
         for number in range(crowd[0])
     ]
 )
-"""Up to some hundred jobs, many of them created at the same time."""
+"""Up to 300 jobs, many of them created at the same time."""
 policies = st.fixed_dictionaries(
     {
         "statuses": st.frozensets(st.sampled_from(["Active", "Complete", "Failed", "Hibernating", "New"])),
@@ -42,7 +42,7 @@ ANY: dict[str, Any] = {"statuses": frozenset(), "max_age": 0.0, "maximum": 10_00
 @examples
 @given(listings, policies)
 def test_each_job_is_kept_or_dropped_for_one_reason(jobs, policy):
-    """Kept and dropped jobs add up to those listed, and every reason has a number, 0 included."""
+    """Kept and dropped jobs add up to those listed, and every reason has a number, including 0."""
     selection = select(jobs, **policy, now=NOW)
     assert len(selection.jobs) + sum(selection.dropped.values()) == len(jobs)
     assert tuple(selection.dropped) == DROP_REASONS
@@ -52,7 +52,7 @@ def test_each_job_is_kept_or_dropped_for_one_reason(jobs, policy):
 @examples
 @given(listings, policies)
 def test_counts_are_of_all_jobs(jobs, policy):
-    """The jobs per status are counted before any filter: each documented status, 0 included, then unknown ones."""
+    """Jobs per status are counted before any filter: each documented status, including 0, then unknown ones."""
     counts = select(jobs, **policy, now=NOW).counts
     assert tuple(counts)[: len(STATUSES)] == STATUSES
     assert {status: number for status, number in counts.items() if number} == Counter(job.status for job in jobs)
@@ -62,7 +62,7 @@ def test_counts_are_of_all_jobs(jobs, policy):
 @examples
 @given(listings, policies)
 def test_the_order_of_the_listing_is_kept(jobs, policy):
-    """What is kept stands in the order in which it was listed, and unchanged."""
+    """The kept jobs are unchanged and in the order in which they were listed."""
     kept = select(jobs, **policy, now=NOW).jobs
     assert list(kept) == [job for job in jobs if job in kept]
 
@@ -70,18 +70,18 @@ def test_the_order_of_the_listing_is_kept(jobs, policy):
 @examples
 @given(listings | crowds, policies, st.randoms(use_true_random=False))
 def test_the_choice_does_not_depend_on_the_order(jobs, policy, random):
-    """Pages that come in another order from scrape to scrape keep the same jobs, so that no series comes and goes."""
+    """Jobs listed in a different order give the same selection, so no series comes and goes."""
     shuffled = list(jobs)
     random.shuffle(shuffled)
-    one, other = select(jobs, **policy, now=NOW), select(shuffled, **policy, now=NOW)
-    assert set(one.jobs) == set(other.jobs)
-    assert (one.counts, one.dropped) == (other.counts, other.dropped)
+    original, reordered = select(jobs, **policy, now=NOW), select(shuffled, **policy, now=NOW)
+    assert set(original.jobs) == set(reordered.jobs)
+    assert (original.counts, original.dropped) == (reordered.counts, reordered.dropped)
 
 
 @examples
 @given(listings, policies)
-def test_what_was_kept_is_kept_again(jobs, policy):
-    """Selecting from what was selected changes nothing."""
+def test_selecting_twice_changes_nothing(jobs, policy):
+    """Selecting from a selection changes nothing."""
     kept = select(jobs, **policy, now=NOW).jobs
     again = select(kept, **policy, now=NOW)
     assert again.jobs == kept
@@ -91,7 +91,7 @@ def test_what_was_kept_is_kept_again(jobs, policy):
 @examples
 @given(listings, policies)
 def test_filters_leave_only_what_they_allow(jobs, policy):
-    """A job stays exactly where its status is allowed and it did not end too long ago, as far as `maximum` goes."""
+    """A job is kept exactly if its status is allowed and it did not end too long ago, up to `maximum` jobs."""
     selection = select(jobs, **policy, now=NOW)
 
     def allowed(job: Job) -> bool:
@@ -107,7 +107,7 @@ def test_filters_leave_only_what_they_allow(jobs, policy):
 
 
 def first(jobs, maximum):
-    """The choice as its rule reads: unfinished, then newest, then by id; the order of the listing is kept."""
+    """The documented rule: unfinished first, then newest, then by id; the order of the listing is kept."""
 
     def rank(job: Job) -> tuple[bool, float, str]:
         return job.status in TERMINAL_STATUSES, -(job.created or 0), job.id
@@ -119,14 +119,14 @@ def first(jobs, maximum):
 @examples
 @given(listings | crowds, st.integers(0, 300))
 def test_unfinished_jobs_come_first_then_the_newest(jobs, maximum):
-    """Of too many jobs those stay that ranking them all would put first, a job without a time of creation last."""
+    """Of too many jobs the highest-ranked are kept; a job without a creation time ranks last."""
     assert select(jobs, **ANY | {"maximum": maximum}).jobs == first(jobs, maximum)
 
 
 @examples
 @given(crowds, st.integers(0, 100), st.lists(st.sampled_from(STATUSES), max_size=20))
 def test_newer_jobs_bring_no_old_one_back(jobs, maximum, newer):
-    """When jobs are only added that are newer than all others, none that was left out comes back."""
+    """If only jobs newer than all others are added, no dropped job comes back."""
     before = set(select(jobs, **ANY | {"maximum": maximum}).jobs)
     added = [Job(f"new {number}", status, created=1000 + number) for number, status in enumerate(newer)]
     after = set(select([*added, *jobs], **ANY | {"maximum": maximum}).jobs)
@@ -136,7 +136,7 @@ def test_newer_jobs_bring_no_old_one_back(jobs, maximum, newer):
 @examples
 @given(crowds, st.integers(0, 100), st.integers(0, 20))
 def test_only_the_end_of_an_older_job_makes_room(jobs, maximum, ending):
-    """When jobs end, as many come back as leave; where the unfinished fit, only such leave, and for newer ones."""
+    """If jobs end, as many come back as leave; if all unfinished jobs fit, only ended ones leave, for newer ones."""
     unfinished = [job.id for job in jobs if job.status not in TERMINAL_STATUSES][:ending]
     later = [job._replace(status="Complete") if job.id in unfinished else job for job in jobs]
     before = {job.id: job for job in select(jobs, **ANY | {"maximum": maximum}).jobs}
@@ -165,7 +165,7 @@ def test_only_the_end_of_an_older_job_makes_room(jobs, maximum, ending):
     ],
 )
 def test_only_finished_jobs_grow_old(job, kept):
-    """A job is too old when it is finished and ended, or where that is not told was created, before the bound."""
+    """Only a finished job is too old, by its end time or, if that is missing, by its creation time."""
     selection = select([job], **ANY | {"max_age": 100.0, "now": 1000.0})
     assert selection == Selection(
         jobs=(job,) if kept else (),
@@ -175,7 +175,7 @@ def test_only_finished_jobs_grow_old(job, kept):
 
 
 def test_a_job_is_dropped_for_the_first_reason_that_holds():
-    """A job that is too old and of another status counts as too old; one of another status does not fill `maximum`."""
+    """A job that is too old and of another status counts as too old, and does not count towards `maximum`."""
     jobs = [Job("old", "Failed", created=1), Job("new", "New", created=2), Job("a", "Active"), Job("b", "Active")]
     selection = select(jobs, statuses={"Active"}, max_age=10.0, maximum=1, now=1000.0)
     assert selection.dropped == {"max_age": 1, "statuses": 1, "max": 1}
@@ -183,7 +183,7 @@ def test_a_job_is_dropped_for_the_first_reason_that_holds():
 
 
 def test_no_policy_keeps_all():
-    """Without a filter or a bound that bites, the jobs are those listed; without jobs, all counts are 0."""
+    """Without an effective filter or limit all jobs are kept; without jobs, all counts are 0."""
     jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
     assert select(jobs, **ANY).jobs == tuple(jobs)
     assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))
