@@ -14,7 +14,7 @@ def turns(limiter, times):
 
 
 def test_no_rate_is_no_limit():
-    """With a rate of 0 nobody waits."""
+    """With a rate of 0 no request waits."""
     assert turns(RateLimiter(0.0), [5.0] * 1000) == [5.0] * 1000
 
 
@@ -24,7 +24,7 @@ def test_a_seconds_worth_comes_at_once():
 
 
 def test_a_slow_rate_lets_one_go_at_once():
-    """Below one a second, the first has its turn at once and each other waits the whole gap."""
+    """Below one request per second, the first is sent at once and each other one waits the whole interval."""
     assert turns(RateLimiter(0.5), [100.0] * 3) == pytest.approx([100.0, 102.0, 104.0])
 
 
