@@ -1,4 +1,4 @@
-"""What a test needs from the machine beside Python."""
+"""Programs other than Python that a test needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 
 def program(name: str, *, package: str) -> str:
-    """The path of the program `name`, which Debian has in `package`; without it the test is skipped.
+    """The path of the program `name` from the Debian package `package`; the test is skipped if it is missing.
 
-    With REQUIRE_ALL=1 in the environment, as in CI, the test fails instead: there a skipped test would pass unseen.
+    With REQUIRE_ALL=1 in the environment, as in CI, the test fails instead, so that no test is skipped unnoticed.
     """
     path = shutil.which(name)
     if path is None:

@@ -1,4 +1,4 @@
-"""Servers that do on a socket what no HTTP server would do."""
+"""Servers on raw sockets, for responses that no HTTP server would send."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Peer:
         return self.head.partition(b"\r\n")[0]
 
     async def send(self, data: bytes) -> None:
-        """Put `data` on the wire."""
+        """Send `data`."""
         self.writer.write(data)
         await self.writer.drain()
 
     async def answer(self, body: bytes = EMPTY_PAGE, status: str = "200 OK", *headers: str) -> None:
-        """A whole answer, after which the connection is closed."""
+        """Send a complete response; the connection is closed after it."""
         lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close", "", ""]
         await self.send("\r\n".join(lines).encode("latin-1") + body)
 
@@ -49,9 +49,9 @@ class Peer:
 async def raw_server(
     handle: Callable[[Peer], Awaitable[None]], *, tls: ssl.SSLContext | None = None, end: bytes = b"\r\n\r\n"
 ) -> AsyncIterator[str]:
-    """`host:port` of a server that calls `handle` for a connection's first head, and closes the connection after it.
+    """`host:port` of a server that calls `handle` after a connection's first head, and then closes the connection.
 
-    `end` ends the head.
+    `end` is the end of the head.
     """
     tasks: set[asyncio.Task[None]] = set()
 
@@ -76,7 +76,7 @@ async def raw_server(
 
 
 def free_port() -> int:
-    """A port of loopback on which nobody listens."""
+    """A loopback port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -10,16 +10,16 @@ from tests.rig import exporting, target_at
 
 
 @pytest.fixture(scope="module")
-def one_client(served):
-    """A client of an exporter of the one target that `store` is, for all tests of a module."""
+def module_client(served):
+    """A client of an exporter of the single target that `store` serves, for all tests of a module."""
     with contextlib.ExitStack() as opened:
         yield opening(opened)(target_at(served[1]))
 
 
 @pytest.fixture
-def client(one_client, store):  # noqa: ARG001 - the store must be as new
-    """The same; the store is as new."""
-    return one_client
+def client(module_client, store):  # noqa: ARG001 - resets the store
+    """The client of the module, with `store` reset."""
+    return module_client
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def exported():
 
 
 def opening(opened):
-    """What `exported` gives; `opened` closes it."""
+    """The function that `exported` returns; `opened` closes what it opens."""
 
     def open_one(*targets, settings=None):
         url = opened.enter_context(exporting(*targets, settings=settings))
@@ -41,7 +41,7 @@ def opening(opened):
 
 @pytest.fixture
 def meanwhile():
-    """Runs a call in a thread; `join` on what it returns waits for it. All have ended when the test ends."""
+    """Runs a call in a thread and returns the thread; all threads are joined at the end of the test."""
     threads = []
 
     def start(call):

@@ -14,7 +14,7 @@ HOSTILE = "<img src=x onerror=document.title=1>"
 
 @pytest.fixture
 def browse(tmp_path):
-    """Opens a URL in a real browser; the result is the page as it stands then, and what its console shows."""
+    """Opens a URL in a real browser, and returns the resulting page and its console messages."""
     chromium = needs.program("chromium", package="chromium")
 
     def opening(url, *options):
@@ -38,7 +38,7 @@ def browse(tmp_path):
 
 
 def test_the_landing_page_opens_in_a_browser(exported, store, store_url, browse):
-    """A browser shows the page with its style, runs nothing of what names hold, and has nothing to complain of."""
+    """A browser shows the page, runs no script from a name, and logs no message."""
     client = exported(target_at(store_url), target_at(store_url, HOSTILE), target_at(store_url, region="r-two"))
     store.faults.add(Fault("error", status=403, code="AccessDenied", times=1))
     client.get("/probe?target=oss/prod/cn-hangzhou")
@@ -53,7 +53,7 @@ def test_the_landing_page_opens_in_a_browser(exported, store, store_url, browse)
 
 
 def test_a_browser_shows_metrics_as_text(client, browse):
-    """A browser shows the metrics, and does not offer them as a file."""
+    """A browser shows the metrics as text instead of offering a download."""
     page, console = browse(str(client.base_url.join("/metrics")))
     assert console == []
     assert "batchops_up{" in page

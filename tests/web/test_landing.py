@@ -15,7 +15,7 @@ HOSTILE = "<img src=x onerror=alert(1)> \"'&größe"
 
 
 class Page(HTMLParser):
-    """What a browser makes of a page: its tags, its links and its texts."""
+    """A parsed page: its tags, links and texts."""
 
     def __init__(self, text):
         super().__init__()
@@ -33,10 +33,10 @@ class Page(HTMLParser):
 
 
 def page(client):
-    answer = client.get("/")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return Page(answer.text)
+    response = client.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    return Page(response.text)
 
 
 def cells(client):
@@ -45,8 +45,8 @@ def cells(client):
     return [unescape(re.sub(r"<[^>]*>", "", cell)) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
-def test_it_tells_version_and_targets(exported, store, store_url):
-    """Before the first scrape, the page names the version and each target, and says that none was listed."""
+def test_it_shows_version_and_targets(exported, store, store_url):
+    """Before the first scrape, the page shows the version and each target as not listed yet."""
     client = exported(target_at(store_url), target_at(store_url, region="r-two"))
     texts = page(client).texts
     assert any(f"Version {__version__}," in text for text in texts)
@@ -55,8 +55,8 @@ def test_it_tells_version_and_targets(exported, store, store_url):
     assert not store.requests
 
 
-def test_it_tells_the_last_listing(exported, store, store_url):
-    """After a scrape the row has state, jobs, pages, seconds and time; after a failure the reason and the sentence."""
+def test_it_shows_the_last_listing(exported, store, store_url):
+    """The row shows state, jobs, pages, duration and time of the last success, or the reason and error text."""
     client = exported(target_at(store_url, page_size=10, retries=0))
     client.get("/metrics")
     name, state, jobs, pages, seconds, success = cells(client)
@@ -71,16 +71,16 @@ def test_it_tells_the_last_listing(exported, store, store_url):
     assert len(store.requests) == 5
 
 
-def test_it_tells_a_target_that_never_succeeded(exported, store, store_url):
-    """Where no listing was ever complete, the time of the last success is never."""
+def test_it_shows_a_target_that_never_succeeded(exported, store, store_url):
+    """If no listing was ever complete, the last success is shown as never."""
     client = exported(target_at(store_url))
     store.faults.add(Fault("empty"))
     client.get("/metrics")
     assert cells(client)[-1] == "never"
 
 
-def test_hostile_names_are_text(exported, store, store_url):
-    """Names of accounts and words of an error stand on the page as text, whatever they hold."""
+def test_hostile_names_are_escaped(exported, store, store_url):
+    """Account names and error messages are shown as text, whatever they contain."""
     client = exported(target_at(store_url, HOSTILE, retries=0))
     store.faults.add(Fault("error", status=400, code="<script>alert(2)</script>"))
     client.get("/metrics")
@@ -91,19 +91,19 @@ def test_hostile_names_are_text(exported, store, store_url):
 
 
 @pytest.mark.parametrize("account", ["prod", HOSTILE, "a b+c%20&target=x#y?z"])
-def test_every_link_leads_somewhere(account, exported, store_url):
-    """Each link of the page, opened as it stands, is answered with 200; that of a target with its families."""
+def test_every_link_works(account, exported, store_url):
+    """Each link of the page returns 200, and a target's link returns its families."""
     client = exported(target_at(store_url, account))
     links = page(client).links
     assert {"/metrics", "/-/healthy", "/-/ready"} < set(links)
-    answers = {link: client.get(link) for link in links}
-    assert {answer.status_code for answer in answers.values()} == {200}
-    (probe,) = [answer for link, answer in answers.items() if link.startswith("/probe")]
+    responses = {link: client.get(link) for link in links}
+    assert {response.status_code for response in responses.values()} == {200}
+    (probe,) = [response for link, response in responses.items() if link.startswith("/probe")]
     assert "batchops_up{" in probe.text
 
 
 def test_links_follow_the_settings(exported, store_url):
-    """Links start with the external URL, where there is one, and lead to the telemetry path."""
+    """Links start with the external URL, if set, and point to the telemetry path."""
     settings = Settings(external_url="https://example.com/batch/", telemetry_path="/m")
     links = page(exported(target_at(store_url), settings=settings)).links
     base = "https://example.com/batch"
@@ -112,15 +112,15 @@ def test_links_follow_the_settings(exported, store_url):
 
 
 def test_the_browser_may_load_nothing(client):
-    """The page forbids scripts, frames and anything from elsewhere, is not cached and not guessed at."""
+    """The page's headers forbid scripts, frames, foreign content, caching and content sniffing."""
     headers = client.get("/").headers
     assert headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
 
 
-def test_nothing_secret_is_shown(client, store):
-    """Neither the page nor a probe holds the key, not even where the service quotes it."""
+def test_no_secret_is_shown(client, store):
+    """Neither the page nor a scrape contains the key, even if the service quotes it."""
     store.access_key_secret = "another"
     for url in ("/metrics", "/", "/probe?target=oss/prod/cn-hangzhou"):
         text = client.get(url).text

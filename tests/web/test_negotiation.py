@@ -50,13 +50,13 @@ CLIENTS = {
         ),
         False,
     ),
-    "nobody": ("", False),
+    "no header": ("", False),
 }
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_clients_get_what_they_prefer(client):
-    """Each client gets the format that it prefers of the two; one that names neither gets plain text."""
+    """Each client gets its preferred format of the two; one that names neither gets plain text."""
     accept, expected = CLIENTS[client]
     assert prefers_openmetrics(accept) is expected
 
@@ -88,7 +88,7 @@ def test_clients_get_what_they_prefer(client):
     ],
 )
 def test_openmetrics_needs_its_name_version_and_quality(accept, expected):
-    """OpenMetrics is for those who name it in a version that 1.0 satisfies, with a quality above 0 and plain text's."""
+    """OpenMetrics requires its name, a version compatible with 1.0, and a quality above 0 and at least plain text's."""
     assert prefers_openmetrics(accept) is expected
 
 
@@ -117,8 +117,8 @@ def test_openmetrics_needs_its_name_version_and_quality(accept, expected):
         (",;=", False),
     ],
 )
-def test_gzip_is_for_those_who_accept_it(accept_encoding, expected):
-    """Gzip is allowed where it, or anything, is named with a quality above 0; what is said of gzip itself decides."""
+def test_gzip_must_be_accepted(accept_encoding, expected):
+    """Gzip is used if it, or anything, has a quality above 0; an entry for gzip itself takes precedence."""
     assert accepts_gzip(accept_encoding) is expected
 
 
@@ -128,7 +128,7 @@ items = st.text("*/;=,q.01 \"'-\t", max_size=12) | st.sampled_from([OPENMETRICS,
 @settings(max_examples=250, deadline=None)
 @given(st.text(max_size=30) | st.lists(items, max_size=6).map("".join))
 def test_no_header_raises(header):
-    """Whatever a client sends, it is answered."""
+    """No header value raises an exception."""
     assert prefers_openmetrics(header) in (True, False)
     assert accepts_gzip(header) in (True, False)
 
@@ -136,5 +136,5 @@ def test_no_header_raises(header):
 @settings(max_examples=100, deadline=None)
 @given(st.permutations(CLIENTS["Prometheus 3.5"][0].split(",")))
 def test_the_order_of_the_items_does_not_matter(items):
-    """Qualities decide, not which item stands first."""
+    """Qualities decide, not the order of the items."""
     assert prefers_openmetrics(",".join(items))

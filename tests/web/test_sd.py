@@ -10,24 +10,24 @@ HOSTILE = 'a b&target=x#"größe'
 
 @pytest.fixture
 def entries(exported, store_url):
-    """The entries of /sd for an exporter of two targets, and its client."""
+    """Requests /sd of an exporter of two targets, and returns its entries and the client."""
 
-    def asked(settings=None, **headers):
+    def request(settings=None, **headers):
         client = exported(target_at(store_url), target_at(store_url, HOSTILE, region="r-two"), settings=settings)
-        answer = client.get("/sd", headers=headers)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/json"
-        return answer.json(), client
+        response = client.get("/sd", headers=headers)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json"
+        return response.json(), client
 
-    return asked
+    return request
 
 
 def test_there_is_an_entry_for_each_target(entries, store):
-    """Each entry has this exporter's address and all that a scrape of the target needs; no service is asked."""
-    found, client = entries()
+    """Each entry has this exporter's address and all labels for a scrape; no request is sent to a service."""
+    result, client = entries()
     address = client.base_url.netloc.decode()
-    assert [entry["targets"] for entry in found] == [[address], [address]]
-    assert found[0]["labels"] == {
+    assert [entry["targets"] for entry in result] == [[address], [address]]
+    assert result[0]["labels"] == {
         "__scheme__": "http",
         "__metrics_path__": "/probe",
         "__param_target": "oss/prod/cn-hangzhou",
@@ -36,37 +36,37 @@ def test_there_is_an_entry_for_each_target(entries, store):
         "__meta_batchops_region": "cn-hangzhou",
         "instance": "oss/prod/cn-hangzhou",
     }
-    assert found[1]["labels"]["__meta_batchops_account"] == HOSTILE
+    assert result[1]["labels"]["__meta_batchops_account"] == HOSTILE
     assert not store.requests
 
 
-def test_an_entry_leads_to_its_target(entries):
-    """A scrape as the first entry says it is answered with that target; what the second one names is known too."""
-    found, client = entries()
-    for entry in found:
+def test_an_entry_points_to_its_target(entries):
+    """A scrape of the URL in each entry returns that target."""
+    result, client = entries()
+    for entry in result:
         labels = entry["labels"]
         url = f"{labels['__scheme__']}://{entry['targets'][0]}{labels['__metrics_path__']}"
-        answer = client.get(url, params={"target": labels["__param_target"]})
-        assert answer.status_code == 200
-        samples = parse(answer.text)
+        response = client.get(url, params={"target": labels["__param_target"]})
+        assert response.status_code == 200
+        samples = parse(response.text)
         assert value(samples, "batchops_up", account=labels["__meta_batchops_account"]) is not None
 
 
-def test_each_entry_is_an_instance_of_its_own(entries):
-    """Entries differ in `instance`: with one label set in common, Prometheus would have one series `up` for all."""
-    found, _ = entries()
-    assert len({entry["labels"]["instance"] for entry in found}) == len(found)
+def test_each_entry_has_its_own_instance(entries):
+    """Entries differ in `instance`, because otherwise all targets would share one `up` series."""
+    result, _ = entries()
+    assert len({entry["labels"]["instance"] for entry in result}) == len(result)
 
 
-def test_the_address_is_the_one_that_was_asked(entries):
-    """Behind whatever name Prometheus reaches the exporter, the entries lead there again."""
-    found, _ = entries(host="exporter.example:8080")
-    assert {entry["targets"][0] for entry in found} == {"exporter.example:8080"}
+def test_the_address_is_the_requested_host(entries):
+    """The entries have the host of the request as their address."""
+    result, _ = entries(host="exporter.example:8080")
+    assert {entry["targets"][0] for entry in result} == {"exporter.example:8080"}
 
 
-def test_the_external_url_is_where_entries_lead(entries):
-    """With an external URL its scheme, host and path are taken."""
-    found, _ = entries(Settings(external_url="https://example.com/batch"))
-    labels = found[0]["labels"]
-    assert (found[0]["targets"], labels["__scheme__"]) == (["example.com"], "https")
+def test_the_external_url_is_used_in_entries(entries):
+    """With an external URL the entries use its scheme, host and path."""
+    result, _ = entries(Settings(external_url="https://example.com/batch"))
+    labels = result[0]["labels"]
+    assert (result[0]["targets"], labels["__scheme__"]) == (["example.com"], "https")
     assert labels["__metrics_path__"] == "/batch/probe"

@@ -24,17 +24,17 @@ PATIENCE = 20.0
 
 
 class Held:
-    """A store that answers nothing until it is let go, an exporter of it, and a client."""
+    """A store that does not respond until `go` is set, an exporter of it, and a client."""
 
     def __init__(self, opened, jobs):
         self.go = threading.Event()
         self.store = Store(World.fixed(make_jobs(jobs, now=1_750_000_000)))
-        answer = create_app(self.store)
+        response = create_app(self.store)
 
         async def hold(scope, receive, send):
             if scope["type"] == "http":
                 await asyncio.to_thread(self.go.wait, PATIENCE)
-            await answer(scope, receive, send)
+            await response(scope, receive, send)
 
         rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),), Settings(max_requests=0))
         self.metrics = rig.self_metrics
@@ -43,13 +43,13 @@ class Held:
         self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
 
     def until_in_flight(self, scrapes):
-        """Wait until so many scrapes are being answered."""
+        """Wait until `scrapes` scrapes are in flight."""
         until(lambda: self.metrics.in_flight == scrapes)
 
     def get(self, encoding):
         """The body of a scrape, as it is sent."""
-        with self.client.stream("GET", "/metrics", headers={"accept-encoding": encoding}) as answer:
-            return b"".join(answer.iter_raw())
+        with self.client.stream("GET", "/metrics", headers={"accept-encoding": encoding}) as response:
+            return b"".join(response.iter_raw())
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def held():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Counts the renderings of listings, and the answers that were put together."""
+    """Counts the renderings of snapshots, and the assembled responses."""
     counted = {"family_lines": 0, "assemble": 0}
 
     def count(name):
@@ -78,8 +78,8 @@ def calls(monkeypatch):
 
 
 @pytest.mark.parametrize("encodings", [["identity"], ["gzip"], ["identity", "gzip"]])
-def test_scrapes_at_the_same_time_cost_one(held, calls, encodings):
-    """50 scrapes of a slow target cost its requests once, and one rendering and one answer for each encoding."""
+def test_concurrent_scrapes_share_one_listing(held, calls, encodings):
+    """50 concurrent scrapes cost one listing, and one rendering and one response for each encoding."""
     with ThreadPoolExecutor(SCRAPERS) as threads:
         scrapes = [threads.submit(held.get, encodings[number % len(encodings)]) for number in range(SCRAPERS)]
         held.until_in_flight(SCRAPERS)
@@ -95,8 +95,8 @@ def test_scrapes_at_the_same_time_cost_one(held, calls, encodings):
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_who_hangs_up_takes_nothing_from_others(held, encoding):
-    """Where the first to ask and others leave before the answer is there, the rest have theirs whole."""
+def test_a_client_that_disconnects_does_not_affect_others(held, encoding):
+    """If the first and other clients disconnect early, the rest still get complete responses."""
     address = urlsplit(held.url)
     request = f"GET /metrics HTTP/1.1\r\nHost: {address.netloc}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
     leaving = []
