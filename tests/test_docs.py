@@ -1,4 +1,4 @@
-"""The README says what the code does."""
+"""The documentation matches the code."""
 
 import importlib
 import json
@@ -32,14 +32,14 @@ def rows(heading: str) -> Iterator[list[str]]:
         yield [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_tables_of_families_are_the_renderer_s():
-    """Each family of the exposition stands in the README with its labels and help, and no other does."""
+def test_the_tables_list_all_families():
+    """The README lists exactly the exposed families, with their labels and help."""
     written = [row for heading in ("### Per target", "### Per job") for row in rows(heading)]
     assert written == [[f"`{name}`", ", ".join(labels), text] for name, text, labels in families.FAMILIES]
 
 
 def test_the_table_of_own_metrics_is_complete():
-    """Each family of the exporter's own registry stands in the README with its labels and help."""
+    """The README lists each family of the exporter's own metrics with its help."""
     metrics = SelfMetrics(version="1", revision="r", process=False)
     own = SelfMetrics(version="1", revision="r", process=True)
     help_of = dict(re.findall(r"^# HELP (batchops_\S+) (.*)$", own.render(openmetrics=False).decode(), re.MULTILINE))
@@ -51,7 +51,7 @@ def test_the_table_of_own_metrics_is_complete():
     assert "batchops_exporter_build_info" not in metrics.render(openmetrics=False).decode()
 
 
-def test_the_help_is_the_program_s(monkeypatch: pytest.MonkeyPatch):
+def test_the_help_equals_the_output(monkeypatch: pytest.MonkeyPatch):
     """The block of flags in the README is the output of --help."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
@@ -59,7 +59,7 @@ def test_the_help_is_the_program_s(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_each_reason_has_its_row():
-    """The table of what to do has each word of the label `reason`."""
+    """The troubleshooting table has a row for each value of the label `reason`."""
     assert [cells[0] for cells in rows("## When a target is down")] == [f"`{reason}`" for reason in REASONS]
 
 
@@ -70,22 +70,22 @@ def test_each_route_has_its_row():
 
 
 def test_each_alert_has_its_row():
-    """The table of alerts has each alert that ships."""
+    """The table of alerts has each shipped alert."""
     rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.rules.yml").read_text(encoding="utf-8"))
     shipped = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
     assert {cells[0] for cells in rows("## Alerts")} == shipped
 
 
 def test_the_configuration_shown_is_valid():
-    """The file in the README can be used as it stands."""
+    """The configuration in the README is valid."""
     block = re.search(r"```yaml\n( *accounts:.*?)```", README, re.DOTALL)
     assert block
-    found = config.parse(block[1].encode(), file="README.md", environment={})
-    assert {target.provider_name for target in found.targets} == PROVIDERS.keys()
+    parsed = config.parse(block[1].encode(), file="README.md", environment={})
+    assert {target.provider_name for target in parsed.targets} == PROVIDERS.keys()
 
 
-def test_the_policy_shown_is_the_one_that_ships():
-    """The RAM policy in the README is the file under deploy/policies, with the one action that is called."""
+def test_the_policy_equals_the_shipped_file():
+    """The RAM policy in the README equals the shipped file, and allows only the required action."""
     block = re.search(r"```json\n(.*?)```", README, re.DOTALL)
     assert block
     shipped = json.loads((ROOT / "deploy/policies/oss-ram-policy.json").read_text(encoding="utf-8"))
@@ -93,15 +93,15 @@ def test_the_policy_shown_is_the_one_that_ships():
     assert shipped["Statement"][0]["Action"] == ["oss:ListJobs"]
 
 
-def test_each_link_leads_somewhere():
-    """Each relative link of the README leads to a file or folder of the project."""
+def test_each_link_works():
+    """Each relative link of the README points to an existing file or folder."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_scenario_shown_is_valid():
-    """The scenario in the simulator's page can be used as it stands, and so can the account that reads it."""
+    """The simulator page's scenario is valid, and the account on it has the matching keys."""
     account, scenario = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", SIMULATOR, re.DOTALL))
     (store,) = Scenario.from_mapping(scenario).stores
     assert account["accounts"][0]["credentials"]["access_key_id"] == store.access_key_id
@@ -109,7 +109,7 @@ def test_the_scenario_shown_is_valid():
 
 
 def test_each_kind_of_fault_has_its_row():
-    """The table of faults in the simulator's page has each kind."""
+    """The table of faults on the simulator's page has each kind."""
     written = {
         kind for line in re.findall(r"^\| (`[^|]*) \|", SIMULATOR, re.MULTILINE) for kind in re.findall(r"\w+", line)
     }
@@ -118,7 +118,7 @@ def test_each_kind_of_fault_has_its_row():
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_each_provider_has_its_page(provider):
-    """A provider's page names every series of a job, also what its service is silent on, and every code."""
+    """A provider's page names every job series and every error code."""
     page = (ROOT / f"docs/providers/{provider}.md").read_text(encoding="utf-8")
     jobs = [family.name for family in families.FAMILIES if family.name.startswith("batchops_job_")]
     assert [name for name in jobs if f"`{name}`" not in page] == []
@@ -127,10 +127,10 @@ def test_each_provider_has_its_page(provider):
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deploy/policies").glob("*.json")), ids=lambda file: file.name)
-def test_each_policy_grants_the_least(file):
-    """A policy is JSON, grants nothing but listing and describing jobs, and is named in the README."""
+def test_each_policy_is_minimal(file):
+    """A policy only allows listing and describing jobs, and is linked in the README."""
     statements = json.loads(file.read_text(encoding="utf-8"))
     statements = statements.get("Statement") or statements["statement"]
-    actions = {action for one in statements for action in (one.get("Action") or one["action"])}
+    actions = {action for statement in statements for action in (statement.get("Action") or statement["action"])}
     assert {action.rpartition(":")[2] for action in actions} <= {"ListJobs", "DescribeJob"}
     assert f"(deploy/policies/{file.name})" in README

@@ -1,4 +1,4 @@
-"""What holds for the files of this repository, whatever they say."""
+"""Rules for the files of this repository."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def files() -> Iterator[Path]:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """The path and the text of every file of the project that is text."""
+    """The path and text of every text file of the project."""
     for path in files():
         try:
             yield str(path.relative_to(ROOT)), path.read_text()
@@ -47,7 +47,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def pins(name: str) -> dict[str, str]:
-    """The entries of requirements/NAME.txt: `package==version` and, for each, all that stands with it."""
+    """The entries of requirements/NAME.txt by `package==version`."""
     entries = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
     return {entry.split()[0]: entry for entry in entries}
 
@@ -56,7 +56,7 @@ def python_files(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-def test_a_file_can_be_read_in_one_sitting():
+def test_no_file_is_too_long():
     """No Python file has 400 lines or more."""
     paths = python_files("exporter", "tests", "bench")
     assert paths
@@ -66,20 +66,20 @@ def test_a_file_can_be_read_in_one_sitting():
 
 @pytest.mark.parametrize("script", SHELL_SCRIPTS)
 def test_shell_scripts_are_clean(script):
-    """Linting finds nothing to say about the shell scripts, by the shell that their first line names."""
+    """Running shellcheck reports nothing about the shell scripts."""
     shellcheck = needs.program("shellcheck", package="shellcheck")
     done = subprocess.run([shellcheck, script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
 
 
-def test_dev_asks_for_no_more_than_a_posix_shell():
-    """`dev` names sh as its shell, so that shellcheck holds it to POSIX, and may be executed."""
+def test_dev_needs_only_a_posix_shell():
+    """`dev` has sh as its shell, so that shellcheck checks it against POSIX, and is executable."""
     assert (ROOT / "dev").read_text().startswith("#!/bin/sh\n")
     assert os.access(ROOT / "dev", os.X_OK)
 
 
-def test_dev_tells_every_command():
-    """`./dev help`, called from anywhere, lists exactly the commands that there are, and so does CONTRIBUTING.md."""
+def test_dev_lists_every_command():
+    """`./dev help`, called from anywhere, lists exactly the existing commands, and so does CONTRIBUTING.md."""
     script = (ROOT / "dev").read_text()
     there_are = set(re.findall(r"^(\w+)(?: \| .*)?\)", script.partition("\ncase $command in")[2], re.MULTILINE))
     done = subprocess.run([ROOT / "dev", "help"], cwd="/", capture_output=True, text=True, check=True)
@@ -89,15 +89,15 @@ def test_dev_tells_every_command():
 
 
 def test_an_unknown_command_is_a_usage_error():
-    """`./dev` with a command that it does not know exits with 2 and shows what there is, on stderr."""
+    """`./dev` with an unknown command exits with 2 and prints the usage on stderr."""
     done = subprocess.run([ROOT / "dev", "tset"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no command tset" in done.stderr
     assert "usage:" in done.stderr
 
 
-def test_dev_names_what_is_missing(tmp_path):
-    """Without a Python, `./dev test` says what is needed and how to get it, and touches nothing."""
+def test_dev_reports_a_missing_python(tmp_path):
+    """Without a Python, `./dev test` reports what is needed and how to install it, and changes no file."""
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
     for name in ("dev", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -115,7 +115,7 @@ def test_dev_names_what_is_missing(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_no_file_tells_where_it_was_written():
+def test_no_file_names_this_machine():
     """No file names a home or temporary folder of a machine, or an address of a package registry or mirror."""
     home = r"/(?:home|root|Users)/\w|/tmp/\w"
     registry = r"//(?:[\w.-]+\.)?(?:pypi|pythonhosted)\.org|--(?:extra-)?index-url"
@@ -129,7 +129,7 @@ def test_no_file_tells_where_it_was_written():
 
 
 def test_every_exception_from_a_rule_has_its_reason():
-    """Each rule that pyproject.toml switches off, and each noqa, says why on the same line."""
+    """Each disabled rule in pyproject.toml and each noqa has its reason on the same line."""
     ruff = PYPROJECT.partition("[tool.ruff.lint]")[2].partition("[tool.mypy]")[0]
     configured = tomllib.loads(PYPROJECT)["tool"]["ruff"]["lint"]
     off = {*configured["ignore"], *chain.from_iterable(configured["per-file-ignores"].values())}
@@ -145,7 +145,7 @@ def test_every_exception_from_a_rule_has_its_reason():
 
 @pytest.mark.parametrize("name", REQUIREMENTS)
 def test_requirements_are_pinned_by_hash(name):
-    """Each requirement has an exact version and at least one sha256, and nothing else stands in the file."""
+    """Each requirement has an exact version and at least one sha256, and the file has nothing else."""
     entries = pins(name)
     assert entries
     for package, entry in entries.items():
@@ -154,13 +154,13 @@ def test_requirements_are_pinned_by_hash(name):
 
 
 @pytest.mark.parametrize("name", ["build", "run"])
-def test_what_is_tested_is_what_runs(name):
-    """Each version of the smaller requirements files is the one that the tests run with."""
+def test_tested_versions_are_the_shipped_ones(name):
+    """Each version in the smaller requirements files is also the one used by the tests."""
     assert pins(name).keys() <= pins("dev").keys()
 
 
 def test_requirements_follow_the_project():
-    """Whatever pyproject.toml depends on is in the requirements file for its use: nobody forgot `./dev lock`."""
+    """Every dependency in pyproject.toml is in its requirements file, so `./dev lock` was not forgotten."""
     project = tomllib.loads(PYPROJECT)
     groups = project["dependency-groups"]
     wanted = {"run": project["project"]["dependencies"], "build": groups["build"]}
@@ -170,49 +170,49 @@ def test_requirements_follow_the_project():
         assert {re.split(r"[\[><=;]", requirement)[0] for requirement in requirements} <= locked
 
 
-def test_what_builds_the_project_is_locked():
-    """The group `build` holds what `[build-system]` asks for, by name."""
+def test_the_build_requirements_are_locked():
+    """The group `build` includes every requirement of `[build-system]`."""
     project = tomllib.loads(PYPROJECT)
     names = {requirement.partition(">")[0] for requirement in project["dependency-groups"]["build"]}
     assert set(project["build-system"]["requires"]) <= names
 
 
 def test_ci_installs_what_the_tests_need():
-    """Each program that a test asks for is among the packages that .ci/run installs, or part of every Debian."""
+    """Each program that a test needs is among the packages that .ci/run installs."""
     script = (ROOT / ".ci" / "run").read_text()
     installed = set(re.findall(r"^    \[([\w-]+)\]=([\w-]+)$", script, re.MULTILINE))
-    asked = set()
+    needed = set()
     for path in python_files("tests", "bench"):
         for call in re.findall(r"needs\.program\((.*?)\)", path.read_text(), re.DOTALL):
-            asked |= set(re.findall(r'"([\w-]+)",\s*package="([\w-]+)"', call))
-    assert asked
-    assert asked <= installed
+            needed |= set(re.findall(r'"([\w-]+)",\s*package="([\w-]+)"', call))
+    assert needed
+    assert needed <= installed
 
 
 def test_a_missing_program_skips_here_and_fails_in_ci(monkeypatch):
-    """A test whose program is missing is skipped, under REQUIRE_ALL=1 it fails; both name the Debian package."""
-    ask = partial(needs.program, package="no-such-package")
+    """A missing program skips the test, or fails it with REQUIRE_ALL=1; both messages name the Debian package."""
+    find = partial(needs.program, package="no-such-package")
     monkeypatch.delenv("REQUIRE_ALL", raising=False)
     with pytest.raises(pytest.skip.Exception, match="apt-get install no-such-package"):
-        ask("no-such-program")
+        find("no-such-program")
     monkeypatch.setenv("REQUIRE_ALL", "1")
     with pytest.raises(pytest.fail.Exception, match="apt-get install no-such-package"):
-        ask("no-such-program")
-    assert os.access(ask("sh"), os.X_OK)
+        find("no-such-program")
+    assert os.access(find("sh"), os.X_OK)
 
 
-def test_the_licence_is_the_licence():
-    """LICENSE is the Apache License 2.0, to the byte, as its publisher and Debian ship it."""
+def test_the_licence_is_unchanged():
+    """LICENSE is the Apache License 2.0, byte for byte."""
     digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 
 def test_pure_modules_read_no_clock_and_open_no_file():
-    """Modules that may not import I/O do not reach it by a builtin or by datetime either."""
+    """Modules that may not import I/O do not use it through a builtin or datetime either."""
     contracts = tomllib.loads(PYPROJECT)["tool"]["importlinter"]["contracts"]
     (pure,) = [contract for contract in contracts if "no I/O" in contract["name"]]
     forbidden = {"__import__", "exec", "eval", "input", "now", "open", "print", "today", "utcnow"}
-    found = []
+    calls = []
     for module in pure["source_modules"]:
         path = ROOT.joinpath(*module.split("."))
         sources = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
@@ -220,12 +220,12 @@ def test_pure_modules_read_no_clock_and_open_no_file():
             for node in ast.walk(ast.parse(source.read_text())):
                 if isinstance(node, ast.Call):
                     called = getattr(node.func, "attr", getattr(node.func, "id", None))
-                    found += [(source.name, node.lineno, called)] if called in forbidden else []
-    assert not found
+                    calls += [(source.name, node.lineno, called)] if called in forbidden else []
+    assert not calls
 
 
-def test_the_map_shows_every_room_and_module():
-    """CONTRIBUTING.md lists exactly the packages under exporter/, and exactly the modules of each."""
+def test_the_map_lists_every_package_and_module():
+    """CONTRIBUTING.md lists exactly the packages under exporter/ and the modules of each."""
     rows = re.findall(r"^\| `(\w+)`: [^|]+ \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     shown = {room: re.findall(r"`(\w+)`", modules) for room, modules in rows}
     packages = {path.parent for path in (ROOT / "exporter").glob("*/__init__.py")}

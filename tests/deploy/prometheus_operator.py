@@ -1,4 +1,4 @@
-"""The scrape configs that the Prometheus Operator writes for its resources, as far as ours use them.
+"""The scrape configs that the Prometheus Operator writes for its resources, as far as this project uses them.
 
 Source: pkg/prometheus/promcfg.go and its golden files, github.com/prometheus-operator/prometheus-operator.
 """
@@ -24,14 +24,14 @@ _SNAKE: Final = {
 
 
 def relabel_configs(relabelings: list[dict[str, Any]]) -> Rules:
-    """`relabelings` of a resource in the spelling of Prometheus' own file."""
+    """`relabelings` of a resource, in the spelling of Prometheus' own configuration."""
     return [{_SNAKE[key]: value for key, value in rule.items()} for rule in relabelings]
 
 
 def of_scrape_config(resource: Resource, shards: int, shard: int, *, shards_always: bool = False) -> Resource:
-    """What shard number `shard` reads for a ScrapeConfig; its `httpSDConfigs` name nothing but URLs.
+    """The scrape config that shard `shard` reads for a ScrapeConfig whose `httpSDConfigs` only have URLs.
 
-    Rules that hash by themselves are left alone, unless `shards_always`.
+    No sharding is added to rules with their own hashmod, unless `shards_always`.
     """
     spec = resource["spec"]
     rules = [*_job(spec["jobName"]), *relabel_configs(spec.get("relabelings", []))]
@@ -41,13 +41,13 @@ def of_scrape_config(resource: Resource, shards: int, shard: int, *, shards_alwa
         "job_name": f"scrapeConfig/{resource['metadata']['namespace']}/{resource['metadata']['name']}",
         "scrape_interval": spec["scrapeInterval"],
         "scrape_timeout": spec["scrapeTimeout"],
-        "http_sd_configs": [{"url": one["url"]} for one in spec["httpSDConfigs"]],
+        "http_sd_configs": [{"url": discovery["url"]} for discovery in spec["httpSDConfigs"]],
         "relabel_configs": _as_read_by(rules, shard),
     }
 
 
 def of_probe(resource: Resource, shards: int, shard: int) -> Resource:
-    """What shard number `shard` reads for a Probe of targets by hand."""
+    """The scrape config that shard `shard` reads for a Probe with static targets."""
     spec = resource["spec"]
     rules = [
         *_job(spec["jobName"]),
@@ -82,7 +82,7 @@ def _sharding(label: str, shards: int) -> Rules:
 
 
 def _as_read_by(rules: Rules, shard: int) -> Rules:
-    """A shard's environment has its number in SHARD."""
+    """The rules with SHARD replaced, as in a shard's environment."""
 
     def expand(rule: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v.replace("$(SHARD)", str(shard)) if isinstance(v, str) else v for k, v in rule.items()}

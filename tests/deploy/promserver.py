@@ -24,17 +24,17 @@ class Prometheus(NamedTuple):
     log: Path
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The data of an answer; None while the server is not up yet."""
+        """The data of a response; None while the server is not ready yet."""
         try:
-            answer = self.api.get(path, params=parameters)
+            response = self.api.get(path, params=parameters)
         except httpx.TransportError:
             return None
-        return answer.json()["data"] if answer.status_code == 200 else None
+        return response.json()["data"] if response.status_code == 200 else None
 
 
 @contextlib.contextmanager
 def prometheus(folder: Path, document: Mapping[str, Any]) -> Iterator[Prometheus]:
-    """A server with the configuration `document`; all its files are in `folder`, which is made."""
+    """A server with the configuration `document`; all its files are in `folder`, which is created."""
     program = needs.program("prometheus", package="prometheus")
     folder.mkdir(exist_ok=True)
     port = free_port()

@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 PORT = int(options.DEFAULT_ADDRESS.removeprefix(":"))
 OWN_FILES = {"config.yaml", "kustomization.yaml"}
-"""What is no resource of Kubernetes."""
+"""Files that are not Kubernetes resources."""
 
 
 def read(path: str) -> Any:
-    """The one document of a file below deploy/."""
+    """The only document of a file below deploy/kubernetes."""
     (document,) = yaml.safe_load_all((FOLDER / path).read_text())
     return document
 
@@ -31,21 +31,21 @@ def resources(*folders: str) -> dict[str, Any]:
     return {str(path.relative_to(FOLDER)): read(str(path)) for path in paths if path.name not in OWN_FILES}
 
 
-def one(kind: str, *folders: str) -> Any:
-    """The one resource of a kind."""
-    (found,) = (resource for resource in resources(*folders).values() if resource["kind"] == kind)
-    return found
+def single(kind: str, *folders: str) -> Any:
+    """The only resource of a kind."""
+    (result,) = (resource for resource in resources(*folders).values() if resource["kind"] == kind)
+    return result
 
 
 def container(workload: Any) -> Any:
-    """The one container of a Deployment or StatefulSet."""
-    (found,) = workload["spec"]["template"]["spec"]["containers"]
-    return found
+    """The only container of a Deployment or StatefulSet."""
+    (result,) = workload["spec"]["template"]["spec"]["containers"]
+    return result
 
 
 def stateful_set() -> Any:
-    """The Deployment as the kustomization of sharded/ patches it, with operations that set a value."""
-    patched = one("Deployment", "base")
+    """The Deployment with the patches of sharded/kustomization.yaml applied."""
+    patched = single("Deployment", "base")
     (patch,) = read("sharded/kustomization.yaml")["patches"]
     assert patch["target"] == {"kind": patched["kind"], "name": patched["metadata"]["name"]}
     assert patch["options"] == {"allowKindChange": True}
@@ -62,7 +62,7 @@ def stateful_set() -> Any:
 
 @pytest.mark.parametrize("folder", ["base", "sharded"])
 def test_each_resource_is_applied(folder):
-    """A kustomization names each file of its folder, and nothing that is not there."""
+    """A kustomization lists every file of its folder, and no missing ones."""
     kustomization = read(f"{folder}/kustomization.yaml")
     named = [*kustomization["resources"], *(kustomization.get("configMapGenerator") or [{"files": []}])[0]["files"]]
     files = {path.name for path in (FOLDER / folder).glob("*.yaml")} - {"kustomization.yaml"}
@@ -71,7 +71,7 @@ def test_each_resource_is_applied(folder):
 
 
 def test_each_resource_is_named_like_the_exporter():
-    """Each has kind, version and a name that begins with the distribution's; no two of one folder are the same."""
+    """Each resource has a kind, a version and a name with the exporter's prefix, unique in its folder."""
     for folder in ("base", "sharded", "operator"):
         names = [(resource["kind"], resource["metadata"]["name"]) for resource in resources(folder).values()]
         assert all(name.startswith("batchops-exporter") for _, name in names)
@@ -79,17 +79,17 @@ def test_each_resource_is_named_like_the_exporter():
         assert folder == "operator" or len(set(names)) == len(names)
 
 
-def test_each_selector_finds_the_pods():
-    """Every selector selects by labels that the pods have, and the pods are those of their workload."""
-    pods = one("Deployment", "base")["spec"]["template"]
+def test_each_selector_matches_the_pods():
+    """Every selector uses labels that the pods have."""
+    pods = single("Deployment", "base")["spec"]["template"]
     labels = pods["metadata"]["labels"]
     (spread,) = pods["spec"]["topologySpreadConstraints"]
     selectors = [
-        one("Deployment", "base")["spec"]["selector"]["matchLabels"],
-        one("Service", "base")["spec"]["selector"],
-        one("Service", "sharded")["spec"]["selector"],
-        one("PodDisruptionBudget", "base")["spec"]["selector"]["matchLabels"],
-        one("NetworkPolicy", "base")["spec"]["podSelector"]["matchLabels"],
+        single("Deployment", "base")["spec"]["selector"]["matchLabels"],
+        single("Service", "base")["spec"]["selector"],
+        single("Service", "sharded")["spec"]["selector"],
+        single("PodDisruptionBudget", "base")["spec"]["selector"]["matchLabels"],
+        single("NetworkPolicy", "base")["spec"]["podSelector"]["matchLabels"],
         spread["labelSelector"]["matchLabels"],
     ]
     for selector in selectors:
@@ -98,32 +98,32 @@ def test_each_selector_finds_the_pods():
 
 
 def test_the_ports_are_the_exporters():
-    """The container's port is the default one; Services, probes and the network policy name it."""
-    (port,) = container(one("Deployment", "base"))["ports"]
+    """The container's port is the default one, and Services, probes and the network policy use it."""
+    (port,) = container(single("Deployment", "base"))["ports"]
     assert port["containerPort"] == PORT
     for folder in ("base", "sharded"):
-        (served,) = one("Service", folder)["spec"]["ports"]
+        (served,) = single("Service", folder)["spec"]["ports"]
         assert (served["port"], served["targetPort"]) == (PORT, port["name"])
     for probe in ("livenessProbe", "readinessProbe"):
-        assert container(one("Deployment", "base"))[probe]["httpGet"]["port"] == port["name"]
-    (rule,) = one("NetworkPolicy", "base")["spec"]["ingress"]
+        assert container(single("Deployment", "base"))[probe]["httpGet"]["port"] == port["name"]
+    (rule,) = single("NetworkPolicy", "base")["spec"]["ingress"]
     assert rule["ports"] == [{"port": port["name"]}]
 
 
-def test_the_probes_ask_the_exporters_own_routes():
-    """Liveness and readiness ask the routes made for them, which never call a cloud API."""
-    probed = container(one("Deployment", "base"))
+def test_the_probes_use_the_health_routes():
+    """Liveness and readiness use their own routes, which never call a cloud API."""
+    probed = container(single("Deployment", "base"))
     paths = [probed[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")]
     assert paths == ["/-/healthy", "/-/ready"]
     assert set(paths) <= set(FIXED_PATHS)
 
 
 def test_the_flags_are_the_exporters():
-    """The arguments are ones that the exporter takes, and name the file where it is mounted."""
-    started = container(one("Deployment", "base"))
+    """The arguments are valid, and name the configuration file at its mounted path."""
+    started = container(single("Deployment", "base"))
     command = options.parse(started["args"]).command
     (generator,) = read("base/kustomization.yaml")["configMapGenerator"]
-    pod = one("Deployment", "base")["spec"]["template"]["spec"]
+    pod = single("Deployment", "base")["spec"]["template"]["spec"]
     places = {mount["name"]: mount for mount in started["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert isinstance(command, options.Serve)
@@ -134,43 +134,43 @@ def test_the_flags_are_the_exporters():
 
 
 def test_the_configuration_is_valid_and_its_keys_are_mounted():
-    """The exporter takes config.yaml, and its keys are files of the Secret that the kustomization tells to make."""
+    """config.yaml is valid, and its key files are those of the Secret documented in the kustomization."""
     text = (FOLDER / "base/config.yaml").read_bytes()
     assert config.parse(text, file="config.yaml", environment={}).targets
-    mounts = {mount["name"]: mount["mountPath"] for mount in container(one("Deployment", "base"))["volumeMounts"]}
-    told = re.findall(r"--from-file=(\S+)", (FOLDER / "base/kustomization.yaml").read_text())
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(single("Deployment", "base"))["volumeMounts"]}
+    names = re.findall(r"--from-file=(\S+)", (FOLDER / "base/kustomization.yaml").read_text())
     (account,) = read("base/config.yaml")["accounts"]
     files = {value for key, value in account["credentials"].items() if key.endswith("_file")}
-    assert files == {f"{mounts['credentials']}/{name}" for name in told}
+    assert files == {f"{mounts['credentials']}/{name}" for name in names}
     (secret,) = (
         volume["secret"]["secretName"]
-        for volume in one("Deployment", "base")["spec"]["template"]["spec"]["volumes"]
+        for volume in single("Deployment", "base")["spec"]["template"]["spec"]["volumes"]
         if "secret" in volume
     )
     assert f"create secret generic {secret} " in (FOLDER / "base/kustomization.yaml").read_text()
 
 
-def test_the_pods_may_do_nothing():
-    """They run as the image's user, with a read-only root, without capabilities and without a token of Kubernetes."""
-    pod = one("Deployment", "base")["spec"]["template"]["spec"]
+def test_the_pods_have_no_privileges():
+    """Pods run as the image's user, with a read-only root, without capabilities and without an API token."""
+    pod = single("Deployment", "base")["spec"]["template"]["spec"]
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user
     context = pod["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(user[1]), int(user[2]))
     assert context["runAsNonRoot"] is True
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container(one("Deployment", "base"))["securityContext"] == {
+    assert container(single("Deployment", "base"))["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
     assert pod["automountServiceAccountToken"] is False
-    assert one("ServiceAccount", "base")["automountServiceAccountToken"] is False
-    assert pod["serviceAccountName"] == one("ServiceAccount", "base")["metadata"]["name"]
+    assert single("ServiceAccount", "base")["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == single("ServiceAccount", "base")["metadata"]["name"]
 
 
 def test_the_roles_shown_are_those_of_the_credentials_page():
-    """Each annotation of the service account that is commented out stands in the page about credentials, too."""
+    """Each commented-out annotation of the service account is documented on the credentials page."""
     text = (FOLDER / "base/serviceaccount.yaml").read_text()
     shown = yaml.safe_load(re.sub(r"^  #(?! \S)", "  ", text, flags=re.MULTILINE))["metadata"]["annotations"]
     page = (ROOT / "docs/credentials.md").read_text()
@@ -179,22 +179,22 @@ def test_the_roles_shown_are_those_of_the_credentials_page():
 
 
 @pytest.mark.parametrize("file", sorted(resources("operator")))
-def test_the_operator_is_sent_to_the_service(file):
-    """It asks the Service, on its port, for a route of the exporter; job and times are those of prometheus.yml."""
-    service = one("Service", "base")["metadata"]["name"]
+def test_the_operator_resources_use_the_service(file):
+    """Each resource uses a route of the Service, with the job name and times of prometheus.yml."""
+    service = single("Service", "base")["metadata"]["name"]
     namespace = read("base/kustomization.yaml")["namespace"]
     (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     resource = read(file)
     spec = resource["spec"]
     if resource["kind"] == "Probe":
-        asked = urlsplit(f"http://{spec['prober']['url']}{spec['prober']['path']}")
-        assert asked.path == "/probe"
+        url = urlsplit(f"http://{spec['prober']['url']}{spec['prober']['path']}")
+        assert url.path == "/probe"
     else:
         (discovery,) = spec["httpSDConfigs"]
-        asked = urlsplit(discovery["url"])
-        assert asked.path == "/sd"
-    assert asked.path in FIXED_PATHS
-    assert asked.netloc == f"{service}.{namespace}.svc:{PORT}"
+        url = urlsplit(discovery["url"])
+        assert url.path == "/sd"
+    assert url.path in FIXED_PATHS
+    assert url.netloc == f"{service}.{namespace}.svc:{PORT}"
     assert resource["metadata"]["namespace"] == namespace
     assert spec["jobName"] == job["job_name"]
     assert spec.get("scrapeInterval", spec.get("interval")) == job["scrape_interval"]
@@ -205,12 +205,14 @@ def test_a_probe_names_targets_of_the_configuration():
     """The targets of the Probe are those of config.yaml."""
     text = (FOLDER / "base/config.yaml").read_bytes()
     targets = config.parse(text, file="config.yaml", environment={}).targets
-    assert read("operator/probe.yaml")["spec"]["targets"]["staticConfig"]["static"] == [one.name for one in targets]
+    assert read("operator/probe.yaml")["spec"]["targets"]["staticConfig"]["static"] == [
+        target.name for target in targets
+    ]
 
 
-def test_the_sharded_replicas_have_the_names_that_prometheus_asks():
-    """The StatefulSet has the replicas that the rules count on, under the names that they make of a number."""
-    workload, service = stateful_set(), one("Service", "sharded")
+def test_the_sharded_replicas_have_the_scraped_names():
+    """The StatefulSet has the number of replicas and the host names that the relabeling rules use."""
+    workload, service = stateful_set(), single("Service", "sharded")
     namespace = read("sharded/kustomization.yaml")["namespace"]
     assert workload["kind"] == "StatefulSet"
     assert workload["spec"]["serviceName"] == service["metadata"]["name"]
@@ -223,12 +225,12 @@ def test_the_sharded_replicas_have_the_names_that_prometheus_asks():
     assert address == f"{host}:{PORT}"
 
 
-def test_the_operator_and_prometheus_are_told_the_same():
-    """The rules of the ScrapeConfig for fixed replicas are those of sharded.yml, with other names for the same."""
+def test_the_operator_and_prometheus_have_the_same_rules():
+    """The rules of the sharded ScrapeConfig equal those of sharded.yml, except for host names."""
     (job,) = yaml.safe_load((ROOT / "deploy/prometheus/sharded.yml").read_text())["scrape_configs"]
-    told = relabel_configs(read("operator/scrapeconfig-sharded.yaml")["spec"]["relabelings"])
-    assert told.pop(0) == {"source_labels": ["__param_target"], "target_label": "__tmp_hash"}
-    own = {"regex": "$(SHARD)"}, {"replacement": told[-1]["replacement"]}
+    names = relabel_configs(read("operator/scrapeconfig-sharded.yaml")["spec"]["relabelings"])
+    assert names.pop(0) == {"source_labels": ["__param_target"], "target_label": "__tmp_hash"}
+    own = {"regex": "$(SHARD)"}, {"replacement": names[-1]["replacement"]}
     here = job["relabel_configs"]
-    assert [here[0], {**here[1], **own[0]}, here[2], {**here[3], **own[1]}] == told
+    assert [here[0], {**here[1], **own[0]}, here[2], {**here[3], **own[1]}] == names
     assert len(here) == 4

@@ -43,7 +43,7 @@ ALERTS = {
 
 
 def promtool(*arguments: str, folder: Path = FOLDER) -> str:
-    """What promtool prints; the test fails with it where promtool is not content."""
+    """The output of promtool; the test fails with it if promtool reports an error."""
     program = needs.program("promtool", package="prometheus")
     done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
@@ -52,21 +52,21 @@ def promtool(*arguments: str, folder: Path = FOLDER) -> str:
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    """Every rule that ships with a name under `kind`, alert or record."""
+    """Every shipped rule of a kind: alert or record."""
     groups = [group for file in RULE_FILES for group in yaml.safe_load((FOLDER / file).read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
 
 @cache
 def alert_tests() -> list[tuple[str, bool]]:
-    """For each moment at which a promtool test looks at an alert: its name, and whether it fires."""
+    """The name of the alert in each promtool alert test, and whether it fires."""
     tests = [test for file in TEST_FILES for test in yaml.safe_load((FOLDER / "tests" / file).read_text())["tests"]]
     moments = [moment for test in tests for moment in test.get("alert_rule_test", [])]
     return [(moment["alertname"], bool(moment["exp_alerts"])) for moment in moments]
 
 
 def exported() -> set[str]:
-    """The names of all families that the exporter has, its own state included."""
+    """The names of all families of the exporter, including its own metrics."""
     own = SelfMetrics(version="", revision="").render(openmetrics=False).decode()
     return {family.name for family in FAMILIES} | set(re.findall(r"^# TYPE (\S+)", own, re.MULTILINE))
 
@@ -78,12 +78,12 @@ def test_the_rules_are_valid(file: str):
 
 
 def test_the_configuration_is_valid():
-    """Prometheus loads the configuration, and with it both files of rules."""
+    """Prometheus loads the configuration and both rule files."""
     assert "2 rule files found" in promtool("check", "config", "prometheus.yml")
 
 
-def test_the_ways_that_are_commented_out_are_valid_too(tmp_path: Path):
-    """Prometheus loads the configuration with either scrape per target in place of the scrape of all."""
+def test_the_commented_out_alternatives_are_valid(tmp_path: Path):
+    """Prometheus loads the configuration with each of the commented-out scrape configs instead of the default."""
     text = (FOLDER / "prometheus.yml").read_text()
     head, _, rest = text.partition("\nscrape_configs:\n")
     discovery, _, by_hand = rest.partition("\n#scrape_configs:\n")[2].partition("#  # The same by hand:\n")
@@ -98,24 +98,24 @@ def test_the_ways_that_are_commented_out_are_valid_too(tmp_path: Path):
 
 
 @pytest.mark.parametrize("file", TEST_FILES)
-def test_the_rules_do_what_their_tests_say(file: str):
+def test_the_promtool_tests_pass(file: str):
     """Every promtool test passes."""
     assert "SUCCESS" in promtool("test", "rules", file, folder=FOLDER / "tests")
 
 
 def test_the_documented_rules_ship():
-    """Each recording rule and each alert of the documentation exists, once, and no other."""
+    """Exactly the documented recording rules and alerts exist, each once."""
     assert sorted(rule["record"] for rule in rules("record")) == sorted(RECORDED)
     assert sorted(rule["alert"] for rule in rules("alert")) == sorted(ALERTS)
 
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
 def test_an_alert_is_tested_both_ways(alert: str):
-    """For each alert there is a promtool test in which it fires and one in which it does not."""
+    """Each alert has a promtool test in which it fires and one in which it does not."""
     assert {fires for name, fires in alert_tests() if name == alert} == {True, False}
 
 
-def test_an_alert_tells_how_bad_it_is_and_what_to_do():
+def test_each_alert_has_severity_and_action():
     """Each alert has a severity, a `for:`, a summary, a description and an action."""
     for rule in rules("alert"):
         assert rule["labels"]["severity"] in {"warning", "critical"}, rule["alert"]
@@ -123,8 +123,8 @@ def test_an_alert_tells_how_bad_it_is_and_what_to_do():
         assert set(rule["annotations"]) == {"summary", "description", "action"}, rule["alert"]
 
 
-def test_the_rules_know_the_exporters_metrics():
-    """Each metric named by a rule, in its expression or its text, is one that the exporter or a rule makes."""
+def test_the_rules_use_existing_metrics():
+    """Each metric in a rule's expression or text is exposed by the exporter or recorded by a rule."""
     for rule in [*rules("record"), *rules("alert")]:
         text = " ".join([rule["expr"], *rule.get("annotations", {}).values()])
         names = set(re.findall(r"\bbatchops[_:][\w:]+", text))
@@ -132,8 +132,8 @@ def test_the_rules_know_the_exporters_metrics():
         assert names - exported() - RECORDED == set(), rule
 
 
-def test_the_configuration_scrapes_where_the_exporter_listens():
-    """The target is the exporter's default port, and the job has the name that the alerts know."""
+def test_the_configuration_scrapes_the_default_port():
+    """The target has the exporter's default port, and the job the name used in the alerts."""
     (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"localhost{DEFAULT_ADDRESS}"]}]
     (absent,) = (rule for rule in rules("alert") if rule["alert"] == "BatchOpsExporterAbsent")

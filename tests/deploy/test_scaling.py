@@ -26,12 +26,12 @@ DAY = 86_400
 
 def blocks(language: str) -> list[str]:
     """The page's blocks of code in a language, without the indentation of lists."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+    result = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in result]
 
 
 def documents(key: str) -> list[Any]:
-    """What the page's YAML blocks that begin with `key` hold under it."""
+    """The content of each of the page's YAML blocks with the first key `key`."""
     return [yaml.safe_load(text)[key] for text in blocks("yaml") if text.startswith(f"{key}:")]
 
 
@@ -41,16 +41,16 @@ def number(text: str) -> int:
 
 
 def series(*jobs: Job) -> int:
-    """How many series a target with these jobs has."""
+    """The number of series of a target with these jobs."""
     with serve(create_app(Store(World.fixed(jobs)))) as store, exporting(target_at(store)) as url:
-        answer = httpx.get(f"{url}/probe?target=oss/prod/cn-hangzhou", timeout=20)
-    samples = parse(answer.text)
+        response = httpx.get(f"{url}/probe?target=oss/prod/cn-hangzhou", timeout=20)
+    samples = parse(response.text)
     assert {key.name: value for key, value in samples.items()}["batchops_up"] == 1
     return len(samples)
 
 
-def test_each_snippet_is_what_ships():
-    """What the page shows of Prometheus and of the operator are the files in deploy/, whole."""
+def test_each_snippet_equals_the_shipped_file():
+    """The page's Prometheus and operator snippets equal the files in deploy/."""
     shipped = yaml.safe_load((DEPLOY / "prometheus/sharded.yml").read_text())
     operator = [
         yaml.safe_load((DEPLOY / f"kubernetes/operator/{name}.yaml").read_text())["spec"]["relabelings"]
@@ -62,7 +62,7 @@ def test_each_snippet_is_what_ships():
 
 
 def test_the_alert_shown_is_valid(tmp_path):
-    """Prometheus loads the alert on targets that are not scraped, which looks at the job of the configuration."""
+    """Prometheus loads the page's alert on targets that are not scraped, which uses the configured job name."""
     (groups,) = documents("groups")
     (tmp_path / "down.yml").write_text(yaml.safe_dump({"groups": groups}))
     assert "1 rules found" in promtool("check", "rules", "down.yml", folder=tmp_path)
@@ -70,33 +70,35 @@ def test_the_alert_shown_is_valid(tmp_path):
     assert f'up{{job="{job["job_name"]}"}}' in groups[0]["rules"][0]["expr"]
 
 
-def test_the_command_for_rules_makes_them_resources():
-    """The shell command hands each file of rules to kubectl as a PrometheusRule, unchanged."""
+def test_the_command_for_rules_creates_resources():
+    """The shell command passes each rule file unchanged to kubectl as a PrometheusRule."""
     (command,) = (text for text in blocks("sh") if "PrometheusRule" in text)
     ending = " | kubectl apply -f -\n"
     assert command.endswith(ending)
     shown = subprocess.run(["sh", "-ec", command.removesuffix(ending)], cwd=ROOT, capture_output=True, check=True)
     made = [document for document in yaml.safe_load_all(shown.stdout) if document]
-    assert [one["spec"] for one in made] == [
+    assert [resource["spec"] for resource in made] == [
         yaml.safe_load((DEPLOY / "prometheus" / file).read_text()) for file in RULE_FILES
     ]
-    for one in made:
-        assert (one["apiVersion"], one["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-        assert one["metadata"].keys() == {"name", "namespace", "labels"}
+    for resource in made:
+        assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+        assert resource["metadata"].keys() == {"name", "namespace", "labels"}
 
 
-def test_the_series_told_are_those_exported():
-    """A target, a job that runs and one that has ended have as many series as the page says."""
-    told = re.search(r"\*\*Series\*\* are (\d+) a target, and (\d+) for each job that runs, (\d+) for one that", PAGE)
-    assert told
+def test_the_documented_series_are_exported():
+    """A target, an unfinished job and a finished one have as many series as the page says."""
+    documented = re.search(
+        r"\*\*Series\*\* are (\d+) a target, and (\d+) for each job that runs, (\d+) for one that", PAGE
+    )
+    assert documented
     runs = Job("job-1", "Active", "CopyObject", "text", 10, 1_750_000_000, None, 9, 4, 1, 60)
     ended = runs._replace(id="job-2", status="Failed", terminated=1_750_000_100)
     alone = series()
-    assert [alone, series(runs) - alone, series(ended) - alone] == list(map(int, told.groups()))
+    assert [alone, series(runs) - alone, series(ended) - alone] == list(map(int, documented.groups()))
 
 
 def test_the_table_follows_from_the_formulas():
-    """Requests, series and samples in each row of the table are what the page's formulas make of its jobs."""
+    """Requests, series and samples in each row of the table follow from the page's formulas."""
     a, least, most = map(int, re.findall(r"\*\*Series\*\* are (\d+) \D+ (\d+) \D+ (\d+)", PAGE)[0])
     page_size = int(re.findall(r"with a `page_size` of (\d+):", PAGE)[0])
     rows = re.findall(r"^\| (\d[\d ]*?)(?:, (.*?))? \| (.*) \|$", PAGE, re.MULTILINE)
@@ -106,8 +108,8 @@ def test_the_table_follows_from_the_formulas():
         kept = min(number(jobs), most_kept)
         pages = math.ceil(number(jobs) / page_size)
         few, many = a + least * kept, a + most * kept
-        told = [list(map(number, cell.split(" to "))) for cell in cells.split(" | ")]
-        assert told == [
+        documented = [list(map(number, cell.split(" to "))) for cell in cells.split(" | ")]
+        assert documented == [
             [pages],
             [pages * DAY // INTERVAL],
             [few, many],
@@ -116,22 +118,22 @@ def test_the_table_follows_from_the_formulas():
 
 
 def test_the_prices_follow_from_the_formula():
-    """The example's prices are the requests of the table times the price that it assumes."""
+    """The example prices are the table's requests times the assumed price."""
     price = float(re.findall(r"\*\*assuming\*\* USD ([\d.]+) for 1 000 requests", PAGE)[0])
     examples = re.findall(r"(\d[\d ]*\d)(?: requests a\s+day)? are USD (\d+\.\d+)", PAGE)
     assert [number(requests) for requests, _ in examples] == [1_440, 14_400, 144_000]
-    for requests, told in examples:
-        assert f"{number(requests) * 30 / 1000 * price:.2f}" == told
+    for requests, documented in examples:
+        assert f"{number(requests) * 30 / 1000 * price:.2f}" == documented
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:)([^)#]+)", PAGE))))
-def test_each_link_leads_somewhere(link):
-    """Each relative link leads to a file or folder of the project."""
+def test_each_link_works(link):
+    """Each relative link points to an existing file or folder."""
     assert (ROOT / "docs" / link).exists()
 
 
 def test_the_folders_to_apply_are_kustomizations():
-    """Each folder that kubectl is told to apply has a kustomization."""
+    """Each folder in a kubectl command of the page has a kustomization."""
     folders = re.findall(r"^kubectl apply -k (\S+)", PAGE, re.MULTILINE)
     assert len(folders) == 2
     assert all((ROOT / folder / "kustomization.yaml").is_file() for folder in folders)

@@ -32,19 +32,19 @@ REGIONS = tuple(f"region-{number:02}" for number in range(100))
 TARGETS = {f"oss/{account}/{region}" for account in ACCOUNTS for region in REGIONS}
 EXPORTERS, SERVERS = 3, 2
 INTERVAL = 10.0
-"""Seconds from scrape to scrape: a busy machine is late by much less than half of it."""
+"""Seconds between scrapes, more than twice the delay of a busy machine."""
 SCRAPES = 3
-"""Of each target, those that are looked at."""
+"""The number of scrapes checked per target."""
 
 log = logging.getLogger(__name__)
 
 
 class Fleet(NamedTuple):
-    """Exporters with one configuration. Each has keys of its own, so that the stores' records tell them apart."""
+    """Exporters with one configuration. Each has its own keys, so that the stores can distinguish them."""
 
     urls: list[str]
     stores: dict[tuple[str, int], Store]
-    """By target and the exporter that asks."""
+    """By target and requesting exporter."""
 
 
 class Seen(NamedTuple):
@@ -56,7 +56,7 @@ class Seen(NamedTuple):
     scrapes: int
     """Samples of `up`, of all servers."""
     listings: int
-    """Requests that the target's stores answered, to all exporters."""
+    """Requests from all exporters to which the target's stores responded."""
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def fleet(start, tmp_path) -> Iterator[Fleet]:
             for account in ACCOUNTS
         ]
         (tmp_path / "config.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
-        # A machine that stands still for a second has many scrapes come at once: no bound on them here.
+        # After a pause of the machine many scrapes arrive at once, so their number is not limited here.
         flags = ("--config.expand-environment-variables", "--web.listen-address=127.0.0.1:0", "--web.max-requests=0")
         processes = [start(*flags, NUMBER=str(number)) for number in range(EXPORTERS)]
         yield Fleet([process.wait_until_it_listens() for process in processes], stores)
@@ -93,7 +93,7 @@ def fleet(start, tmp_path) -> Iterator[Fleet]:
 
 
 def as_shipped(shard: int, urls: list[str]) -> dict[str, Any]:
-    """sharded.yml on server number `shard`, which finds the targets at `urls`."""
+    """sharded.yml for server number `shard`, which finds the targets at `urls`."""
     text = (FOLDER / "sharded.yml").read_text()
     mark = '"0" # "1" on the other server'
     assert text.count(mark) == 2
@@ -104,8 +104,8 @@ def as_shipped(shard: int, urls: list[str]) -> dict[str, Any]:
     return document
 
 
-def in_a_hurry(shard: int, urls: list[str]) -> dict[str, Any]:
-    """The same with a shorter interval, and the exporters' names resolved to `urls`."""
+def with_short_interval(shard: int, urls: list[str]) -> dict[str, Any]:
+    """The same configuration with a short interval, and with the exporters' names replaced by `urls`."""
     document = as_shipped(shard, urls)
     (job,) = document["scrape_configs"]
     job |= {"scrape_interval": f"{INTERVAL:g}s", "scrape_timeout": f"{INTERVAL:g}s"}
@@ -122,47 +122,49 @@ def in_a_hurry(shard: int, urls: list[str]) -> dict[str, Any]:
 
 
 def scrapes(server: Prometheus) -> dict[str, list[float]]:
-    """For each target that the server has scraped, when it did, in Unix seconds."""
+    """The times at which the server scraped each target, in Unix seconds."""
     series = (server.get("query", query='up{job="batchops"}[10m]') or {"result": []})["result"]
-    found = {one["metric"]["instance"]: [at for at, _ in one["values"]] for one in series}
-    assert len(found) == len(series)
-    return found
+    result = {sample["metric"]["instance"]: [at for at, _ in sample["values"]] for sample in series}
+    assert len(result) == len(series)
+    return result
 
 
 def observe(servers: list[Prometheus], fleet: Fleet) -> list[Seen]:
-    """All targets, once each has been scraped often enough, by whatever server."""
+    """What was observed of all targets, once each has been scraped often enough."""
     scraped: list[dict[str, list[float]]] = []
 
     def done() -> bool:
         scraped[:] = [scrapes(server) for server in servers]
-        most = [max((len(one.get(target, ())) for one in scraped), default=0) for target in TARGETS]
-        return min(most) >= SCRAPES + 2  # the first one and the last one stand outside the window
+        most = [max((len(times.get(target, ())) for times in scraped), default=0) for target in TARGETS]
+        return min(most) >= SCRAPES + 2  # the first and the last one are outside the window
 
     until(done, seconds=85, pause=0.25, state=lambda: logs(servers))
-    found = []
+    result = []
     for target in sorted(TARGETS):
-        first = min(one[target][0] for one in scraped if target in one)
+        first = min(server[target][0] for server in scraped if target in server)
         begin, end = first + INTERVAL / 2, first + (SCRAPES + 0.5) * INTERVAL
-        times = [at for one in scraped for at in one.get(target, ())]
-        asked = [list(fleet.stores[target, number].requests) for number in range(EXPORTERS)]
-        found.append(
+        times = [at for server in scraped for at in server.get(target, ())]
+        requested = [list(fleet.stores[target, number].requests) for number in range(EXPORTERS)]
+        result.append(
             Seen(
                 target,
-                servers=[number for number, one in enumerate(scraped) if target in one],
-                exporters=[number for number, requests in enumerate(asked) if requests],
+                servers=[number for number, server in enumerate(scraped) if target in server],
+                exporters=[number for number, requests in enumerate(requested) if requests],
                 scrapes=sum(begin < at <= end for at in times),
-                listings=sum(begin < seen.time <= end for requests in asked for seen in requests if seen.status == 200),
+                listings=sum(
+                    begin < seen.time <= end for requests in requested for seen in requests if seen.status == 200
+                ),
             )
         )
-    return found
+    return result
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
-    """Each target is scraped by one of two servers, from one of three exporters, once an interval; no work is idle.
+    """Each target is scraped once per interval, by one of two servers from one of three exporters.
 
-    Both sides agree on it: the servers' samples, and the stores' records of who asked.
+    The servers' samples and the stores' requests both prove it.
     """
     folders = [tmp_path / f"prometheus-{number}" for number in range(SERVERS)]
     for folder in folders:
@@ -170,11 +172,11 @@ def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
         for file in RULE_FILES:
             shutil.copy(FOLDER / file, folder)
     with (
-        prometheus(folders[0], in_a_hurry(0, fleet.urls)) as first,
-        prometheus(folders[1], in_a_hurry(1, fleet.urls)) as second,
+        prometheus(folders[0], with_short_interval(0, fleet.urls)) as first,
+        prometheus(folders[1], with_short_interval(1, fleet.urls)) as second,
     ):
-        found = observe([first, second], fleet)
-    for seen in found:
+        result = observe([first, second], fleet)
+    for seen in result:
         log.info(
             "%s: prometheus %s, exporter %s, %d scrapes, %d listings in %g s",
             seen.target,
@@ -183,11 +185,11 @@ def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
         )
     wrong = [
         seen
-        for seen in found
+        for seen in result
         if (len(seen.servers), len(seen.exporters), seen.scrapes, seen.listings) != (1, 1, SCRAPES, SCRAPES)
     ]
     assert wrong == []
-    shares = Counter((*seen.servers, *seen.exporters) for seen in found)
+    shares = Counter((*seen.servers, *seen.exporters) for seen in result)
     log.info("targets by prometheus and exporter: %s", dict(sorted(shares.items())))
     assert sum(shares.values()) == len(TARGETS) == 300
     assert len(shares) == SERVERS * EXPORTERS
@@ -195,23 +197,23 @@ def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
 
 
 def ways(sd: str) -> dict[str, list[dict[str, Any]]]:
-    """The scrape configs of both servers, for each way that ships and a careless one; `sd` tells the targets."""
+    """The scrape configs of both servers, for each shipped way and one without relabelings; `sd` is the URL of /sd."""
 
     def resource(file: str) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load((OPERATOR / file).read_text())
-        return found
+        result: dict[str, Any] = yaml.safe_load((OPERATOR / file).read_text())
+        return result
 
-    one, fixed, probe = (resource(f"{name}.yaml") for name in ("scrapeconfig", "scrapeconfig-sharded", "probe"))
-    for config in (one, fixed):
+    plain, fixed, probe = (resource(f"{name}.yaml") for name in ("scrapeconfig", "scrapeconfig-sharded", "probe"))
+    for config in (plain, fixed):
         config["spec"]["httpSDConfigs"] = [{"url": sd}]
     probe["spec"]["targets"]["staticConfig"]["static"] = sorted(TARGETS)
-    careless = {**one, "spec": {key: value for key, value in one["spec"].items() if key != "relabelings"}}
+    careless = {**plain, "spec": {key: value for key, value in plain["spec"].items() if key != "relabelings"}}
     numbers = range(SERVERS)
     return {
         "sharded.yml": [
             as_shipped(number, [sd.removesuffix("/sd")] * EXPORTERS)["scrape_configs"][0] for number in numbers
         ],
-        "scrapeconfig": [of_scrape_config(one, SERVERS, number) for number in numbers],
+        "scrapeconfig": [of_scrape_config(plain, SERVERS, number) for number in numbers],
         "scrapeconfig-sharded": [of_scrape_config(fixed, SERVERS, number) for number in numbers],
         "scrapeconfig-sharded, sharded twice": [
             of_scrape_config(fixed, SERVERS, number, shards_always=True) for number in numbers
@@ -223,36 +225,36 @@ def ways(sd: str) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def assigned(tmp_path_factory) -> dict[str, list[dict[str, str]]]:
-    """For each way, what each of the two servers would scrape: URLs by target, as a real Prometheus tells."""
+    """For each way, the scrape URLs by target of both servers, as a real Prometheus reports them."""
     targets = [target_at("http://127.0.0.1:1", account, region=region) for account in ACCOUNTS for region in REGIONS]
     with exporting(*targets) as url:
         configs = ways(f"{url}/sd")
-        # One Prometheus reads them all, each under a name of its own. With this interval it scrapes next to nothing.
+        # One Prometheus reads them all, each with its own job name. With this interval it scrapes almost nothing.
         jobs = [
             config | {"job_name": f"{way}/{number}", "scrape_interval": "1h"}
             for way, both in configs.items()
             for number, config in enumerate(both)
         ]
-        found: dict[str, list[dict[str, str]]] = {}
+        result: dict[str, list[dict[str, str]]] = {}
 
         def done() -> bool:
             for way in configs:
-                found[way] = [{} for _ in range(SERVERS)]
-            for one in (server.get("targets", state="active") or {"activeTargets": []})["activeTargets"]:
-                way, _, number = one["scrapePool"].rpartition("/")
-                found[way][int(number)][one["labels"]["instance"]] = one["scrapeUrl"]
-                assert one["labels"]["job"] == ("batchops" if way != "sharded.yml" else one["scrapePool"])
-            return all(sum(map(len, both)) >= len(TARGETS) for both in found.values())
+                result[way] = [{} for _ in range(SERVERS)]
+            for active in (server.get("targets", state="active") or {"activeTargets": []})["activeTargets"]:
+                way, _, number = active["scrapePool"].rpartition("/")
+                result[way][int(number)][active["labels"]["instance"]] = active["scrapeUrl"]
+                assert active["labels"]["job"] == ("batchops" if way != "sharded.yml" else active["scrapePool"])
+            return all(sum(map(len, both)) >= len(TARGETS) for both in result.values())
 
         with prometheus(tmp_path_factory.mktemp("assigned"), {"scrape_configs": jobs}) as server:
             until(done, seconds=40, pause=0.25, state=lambda: logs([server]))
-    return found
+    return result
 
 
 @pytest.mark.slow  # the fixture
 @pytest.mark.parametrize("way", WAYS)
-def test_each_way_that_ships_gives_each_target_to_one_server(assigned, way):
-    """No target is left out, none is scraped by both servers, and each of them has a fair share."""
+def test_each_shipped_way_assigns_each_target_to_one_server(assigned, way):
+    """Each target is scraped by exactly one server, and each server has a fair share."""
     first, second = assigned[way]
     assert first.keys() | second.keys() == TARGETS
     assert first.keys() & second.keys() == set()
@@ -262,7 +264,7 @@ def test_each_way_that_ships_gives_each_target_to_one_server(assigned, way):
 
 
 def test_each_exporter_has_the_same_targets_in_each_way(assigned):
-    """Where targets have fixed exporters, an exporter's number follows from the target alone."""
+    """If targets have fixed exporters, the exporter's number depends only on the target."""
     numbers = []
     for way, name in (("sharded.yml", r"exporter-(\d)"), ("scrapeconfig-sharded", r"batchops-exporter-(\d)\.\S+\.svc")):
         urls = assigned[way][0] | assigned[way][1]
@@ -273,11 +275,11 @@ def test_each_exporter_has_the_same_targets_in_each_way(assigned):
     assert set(numbers[0].values()) == set(range(EXPORTERS))
 
 
-def test_without_being_told_the_operator_overloads_one_server(assigned):
-    """All targets have one address, so that sharding by it leaves a server without any: the relabeling is needed."""
+def test_without_relabelings_the_operator_overloads_one_server(assigned):
+    """All targets have one address, so without the relabelings one server gets all of them."""
     assert sorted(map(len, assigned[CARELESS])) == [0, 300]
 
 
 def test_the_sharded_configuration_is_valid():
-    """Prometheus loads the configuration of a shard, and with it both files of rules."""
+    """Prometheus loads the configuration of a shard and both rule files."""
     assert "2 rule files found" in promtool("check", "config", "sharded.yml")
