@@ -195,6 +195,7 @@ def _running(arguments: Sequence[str], environment: Mapping[str, str] | None = N
     """A Python with `arguments` that has printed its URL; it is terminated at the end."""
     command = [sys.executable, *arguments]
     settings = os.environ | (environment or {})
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
     with (
         # Its output goes to a file: a pipe that is not read would block it.
         tempfile.NamedTemporaryFile() as output,

@@ -53,7 +53,8 @@ def line(row: Sequence[str]) -> str:
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; columns of numbers are right-aligned."""
     rows = list(rows)
-    rules = ["--:" if all(cell.lstrip("-")[:1].isdigit() for cell in column) else "---" for column in zip(*rows, strict=True)]
+    numeric = [all(cell.lstrip("-")[:1].isdigit() for cell in column) for column in zip(*rows, strict=True)]
+    rules = ["--:" if is_number else "---" for is_number in numeric]
     return "".join(f"| {' | '.join(row)} |\n" for row in (columns, rules, *rows))
 
 
