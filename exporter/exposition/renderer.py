@@ -1,4 +1,4 @@
-"""Snapshots to the bodies of answers: a few milliseconds at a time, and once for all scrapes that wait for the same."""
+"""Snapshots to the bodies of responses: a few milliseconds at a time, and once for all scrapes that wait for the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class ResponseFormat(NamedTuple):
-    """The format of an answer, as negotiated with the client."""
+    """The format of a response, as negotiated with the client."""
 
     openmetrics: bool
     gzip: bool
@@ -36,7 +36,7 @@ class ResponseFormat(NamedTuple):
 
 
 class Renderer:
-    """Renders snapshots and joins them to answers; it keeps nothing afterwards."""
+    """Renders snapshots and joins them to responses; it keeps nothing afterwards."""
 
     def __init__(self, self_metrics: SelfMetrics, turns: Turns) -> None:
         self._self_metrics = self_metrics
@@ -51,7 +51,7 @@ class Renderer:
         return await self._lines.run((id(snapshot), gzip), lambda: self._render(snapshot, gzip=gzip))
 
     async def body(self, targets: Sequence[TargetLines], response_format: ResponseFormat) -> list[bytes]:
-        """The whole answer about `targets`, in pieces that are worth sending one by one."""
+        """The whole response about `targets`, in pieces that are worth sending one by one."""
         key = (response_format, *map(id, targets))
         return await self._bodies.run(key, lambda: self._in_turns(self._pieces(targets, response_format)))
 

@@ -144,7 +144,7 @@ async def test_an_exception_reaches_all_waiters(flights, caplog):
 
 
 async def test_an_exception_without_waiters_is_logged(flights, caplog):
-    """If nobody waits any more, an exception is logged once, and asyncio reports nothing in addition."""
+    """An exception that no waiter is left to receive is logged once, and asyncio reports nothing in addition."""
     reports = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
 
