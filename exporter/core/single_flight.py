@@ -36,7 +36,7 @@ class SingleFlight(Generic[K, T]):
         return key in self._flights
 
     async def run(self, key: K, make: Callable[[], Coroutine[object, object, T]]) -> T:
-        """The result of `make`, which is called only if no run with this key is in progress; otherwise that run's result.
+        """The result of `make`, or of the run with this key that is in progress already.
 
         A run continues while anyone waits for it; when the last waiter is cancelled, so is the run. Objects that
         `make` refers to are held until the key is free again, so a key may contain their ids.

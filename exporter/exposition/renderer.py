@@ -1,4 +1,4 @@
-"""Snapshots to the bodies of responses: a few milliseconds at a time, and once for all scrapes that wait for the same."""
+"""Snapshots to the bodies of responses: a few milliseconds at a time, and once for all scrapes that wait for it."""
 
 from __future__ import annotations
 
