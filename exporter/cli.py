@@ -1,35 +1,37 @@
-"""The command line: commands, signals and exit codes."""
+"""The command line: commands and exit codes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
+import io
 import logging
 import os
 import resource
-import signal
+import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from exporter import __version__, config, logs, options, simulator
-from exporter.core.errors import ConfigError, ExporterError
+from exporter.core.errors import ConfigError, ExporterError, Problem
 from exporter.core.workers import WaitingThreads
 from exporter.options import CheckConfig, Demo, Serve, Simulate
 from exporter.providers import PROVIDERS
-from exporter.web import server
+from exporter.web import listeners, server
 from exporter.web.application import Application
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from exporter.config import Config
     from exporter.core.target import Target
-    from exporter.web.app import Settings
+
+LOOPBACK: Final = listeners.TcpAddress("127.0.0.1", 0)
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +39,37 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (None: those of the process) and return the exit code.
 
-    0 after success, SIGTERM or SIGINT; 1 if a file or an address cannot be used, with the reason on stderr. Raises
-    SystemExit with code 2 if the usage is wrong.
+    0 after success; 1 if a file or an address cannot be used, with the reason on stderr. Raises SystemExit with code 2
+    if the usage is wrong.
     """
-    _handle_signals()
-    parsed = options.parse(sys.argv[1:] if arguments is None else arguments)
+    code = 0
+    with _output():
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+    return code  # noqa: RET504 - the block may have ended early
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """Print any character in any encoding, and end quietly if the reader of stdout leaves, as in `| head`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parsed = options.parse(arguments)
     logs.set_up(parsed.log_level, parsed.log_format)
     try:
         match parsed.command:
             case Serve(file, web):
-                _export(_load(file).targets, web)
+                _export(_load(file).targets, web, file=str(file.path))
             case Demo(web):
                 _demo(web)
             case CheckConfig(file):
@@ -62,23 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _handle_signals() -> None:
-    """Exit with code 0 on SIGTERM and SIGINT, and ignore SIGHUP.
-
-    PID 1, which the exporter is in a container, has no default handlers. A running server has handlers of its own, and
-    raises the signal again after its last request. SIGHUP, on which many daemons reload, ends a process by default.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _exit)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def _exit(number: int, frame: object) -> NoReturn:
-    del number, frame
-    sys.exit(0)
-
-
 def _load(file: options.ConfigFile) -> Config:
+    try:
+        file.path.stat()
+    except FileNotFoundError:
+        hint = "does not exist; name your file with --config.file, or try the exporter without one by --demo"
+        raise ConfigError((Problem("", hint),), file=str(file.path)) from None
+    except (OSError, ValueError):
+        pass  # reading it says why
     return config.load(file.path, environment=os.environ, expand=file.expand)
 
 
@@ -89,14 +103,14 @@ def _check_config(file: options.ConfigFile) -> None:
         print(f"  {target.name}")
 
 
-def _simulate(file: Path | None, addresses: Sequence[options.Address]) -> None:
+def _simulate(file: Path | None, addresses: Sequence[listeners.Address]) -> None:
     stores = _scenario(file).stores
-    sockets = _listen(addresses)
-    for store in stores:
-        fields = {"provider": store.provider, "region": store.region, "access_key_id": store.access_key_id}
-        log.info("simulating store", extra=fields)
-    _log_urls(sockets)
-    asyncio.run(server.serve(simulator.create_app(stores), sockets))
+    with listeners.listening(addresses) as sockets:
+        for store in stores:
+            fields = {"provider": store.provider, "region": store.region, "access_key_id": store.access_key_id}
+            log.info("simulating store", extra=fields)
+        _log_urls(sockets)
+        asyncio.run(server.serve(simulator.create_app(stores), sockets))
 
 
 def _scenario(file: Path | None) -> simulator.Scenario:
@@ -108,12 +122,11 @@ def _scenario(file: Path | None) -> simulator.Scenario:
 def _demo(web: options.Web) -> None:
     """Export the simulated stores, which a second server in this process offers on another port."""
     stores = simulator.Scenario.demo().stores
-    sockets = server.listen("127.0.0.1", 0)
-    url = _url(sockets[0])
-    document = yaml.safe_dump({"accounts": [_demo_account(store, url) for store in stores]})
-    with server.serving(simulator.create_app(stores), sockets):
+    with listeners.listening([LOOPBACK]) as sockets, server.serving(simulator.create_app(stores), sockets):
+        url = listeners.url(sockets[0])
+        document = yaml.safe_dump({"accounts": [_demo_account(store, url) for store in stores]})
         log.info("serving simulated stores", extra={"url": url})
-        _export(config.parse(document.encode(), file="demo", environment={}).targets, web)
+        _export(config.parse(document.encode(), file="demo", environment={}).targets, web, file="none (demo)")
 
 
 def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
@@ -135,13 +148,19 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
     }
 
 
-def _export(targets: Sequence[Target], web: options.Web) -> None:
-    """Serve the metrics of `targets` until a signal comes."""
-    sockets = _listen(web.addresses)
-    _raise_open_files_limit()
-    gc.freeze()  # what was imported is never garbage, and need not be looked at again
-    log.info("starting", extra={"version": __version__, "targets": len(targets)})
-    asyncio.run(_answer(targets, web.settings, sockets))
+def _export(targets: Sequence[Target], web: options.Web, *, file: str) -> None:
+    """Serve the metrics of `targets`, which are those of `file`, until a signal comes."""
+    with _sockets(web) as sockets:
+        _raise_open_files_limit()
+        gc.freeze()  # what was imported is never garbage, and need not be looked at again
+        addresses = ",".join(map(listeners.url, sockets))
+        facts = {"version": __version__, "file": file, "targets": len(targets), "addresses": addresses}
+        log.info("starting", extra=facts)
+        asyncio.run(_answer(targets, web, sockets))
+
+
+def _sockets(web: options.Web) -> AbstractContextManager[list[socket.socket]]:
+    return listeners.listening(web.addresses) if web.addresses else listeners.passed_by_systemd(os.environ)
 
 
 def _raise_open_files_limit() -> None:
@@ -154,27 +173,20 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _answer(targets: Sequence[Target], settings: Settings, sockets: Sequence[socket.socket]) -> None:
+async def _answer(targets: Sequence[Target], web: options.Web, sockets: Sequence[socket.socket]) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
-    async with Application(targets, settings, revision=revision) as exporter:
+    async with Application(targets, web.settings, revision=revision) as exporter:
         _log_urls(sockets)  # not earlier: from here on a scrape is answered at once
-        await server.serve(exporter.asgi, sockets, before_end=exporter.collector.stop)
-
-
-def _listen(addresses: Sequence[options.Address]) -> list[socket.socket]:
-    """Returns sockets on all `addresses`. Raises AddressError, and then leaves none open."""
-    with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(bound) for host, port in addresses for bound in server.listen(host, port)]
-        opened.pop_all()
-    return sockets
+        await server.serve(
+            exporter.asgi,
+            sockets,
+            shutdown_timeout=web.shutdown_timeout,
+            on_stop=exporter.drain,
+            before_end=exporter.collector.stop,
+        )
 
 
 def _log_urls(sockets: Sequence[socket.socket]) -> None:
     for bound in sockets:
-        log.info("listening", extra={"url": f"{_url(bound)}/"})
-
-
-def _url(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        log.info("listening", extra={"url": listeners.url(bound) + ("" if bound.family == socket.AF_UNIX else "/")})

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from exporter import __version__, logs
 from exporter.web import app, server
 from exporter.web.app import Settings
+from exporter.web.listeners import Address, AddressError, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS: Final = ":10083"
 SIMULATOR_ADDRESS: Final = "127.0.0.1:10084"
 
-Address = tuple[str, int]
-"""Host and port."""
-
 _CONFIG_FILE: Final = "config.yaml"
 _SETTINGS: Final = Settings()
-_PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]+")
+_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
+"""Segments that are neither empty nor dots: `//host` would be another host to a browser."""
+_HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
+"""Host and port, without a password, which every page would show."""
 _DESCRIPTION: Final = "Prometheus exporter for the batch jobs of object storage."
 _EPILOG: Final = "A second command, 'batchops-exporter simulate', serves the simulated store alone; see its own --help."
 
@@ -44,7 +45,10 @@ class Web:
     """How the metrics are served."""
 
     addresses: tuple[Address, ...]
+    """Empty: the sockets that systemd passes."""
     settings: Settings
+    shutdown_timeout: float = server.SHUTDOWN_SECONDS
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +133,23 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         telemetry_path=flags.telemetry_path,
         max_requests=flags.max_requests,
         timeout_offset=flags.timeout_offset,
+        timeout_default=flags.timeout_default,
         external_url=flags.external_url or _SETTINGS.external_url,
+        route_prefix=urlsplit(flags.external_url or "").path if flags.route_prefix is None else flags.route_prefix,
         disable_exporter_metrics=flags.disable_exporter_metrics,
     )
-    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings)
+    if flags.systemd_socket and flags.addresses:
+        parser.error("--web.systemd-socket cannot be combined with --web.listen-address")
+    taken = {f"{prefix}{path}" for prefix in ("", settings.route_prefix) for path in app.FIXED_PATHS}
+    if settings.telemetry_path in taken:
+        parser.error(f"--web.telemetry-path: {settings.telemetry_path!r} is the path of another route")
+    addresses = () if flags.systemd_socket else _addresses(flags, DEFAULT_ADDRESS)
+    web = Web(addresses, settings, flags.shutdown_timeout)
     return Demo(web) if flags.demo else Serve(file, web)
 
 
 def _addresses(flags: argparse.Namespace, default: str) -> tuple[Address, ...]:
-    return tuple(flags.addresses or [server.parse_address(default)])
+    return tuple(flags.addresses or [parse_address(default)])
 
 
 def serve_parser() -> argparse.ArgumentParser:
@@ -181,6 +193,19 @@ def serve_parser() -> argparse.ArgumentParser:
         help="URL under which the exporter is reachable, for links and /sd (default: the host of the request).",
     )
     add(
+        "--web.route-prefix",
+        dest="route_prefix",
+        metavar="PATH",
+        type=_prefix,
+        help="Path below which every route is served too (default: the path of --web.external-url).",
+    )
+    add(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="Listen on the sockets that systemd passes, instead of --web.listen-address.",
+    )
+    add(
         "--web.max-requests",
         dest="max_requests",
         metavar="NUMBER",
@@ -195,12 +220,28 @@ def serve_parser() -> argparse.ArgumentParser:
         help="Exclude metrics about the exporter itself (batchops_exporter_*, process_*, python_*).",
     )
     add(
+        "--web.shutdown-timeout",
+        dest="shutdown_timeout",
+        metavar="SECONDS",
+        default=server.SHUTDOWN_SECONDS,
+        type=_seconds,
+        help="Seconds in which the scrapes in flight end after SIGTERM (default: %(default)s).",
+    )
+    add(
         "--timeout-offset",
         dest="timeout_offset",
         metavar="SECONDS",
         default=_SETTINGS.timeout_offset,
         type=_seconds,
         help="Seconds subtracted from the scrape timeout for rendering and sending (default: %(default)s).",
+    )
+    add(
+        "--timeout-default",
+        dest="timeout_default",
+        metavar="SECONDS",
+        default=_SETTINGS.timeout_default,
+        type=_seconds,
+        help="Scrape timeout of clients that name none; 0: the timeout of each target (default: %(default)s).",
     )
     _add_log_flags(parser)
     add("--version", action="version", version=version(), help="Show the version and exit.")
@@ -230,7 +271,7 @@ def _add_listen_address(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="ADDRESS",
         action="append",
         type=_address,
-        help=f"Address on which to listen, as host:port or :port; repeatable (default: {default}).",
+        help=f"Address on which to listen, as host:port, :port or unix:/path; repeatable (default: {default}).",
     )
 
 
@@ -253,15 +294,20 @@ def _add_log_flags(parser: argparse.ArgumentParser) -> None:
 
 def _address(text: str) -> Address:
     try:
-        return server.parse_address(text)
-    except server.AddressError as error:
+        return parse_address(text)
+    except AddressError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _path(text: str) -> str:
-    if not _PATH.fullmatch(text) or text in app.FIXED_PATHS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a free path; write one such as /metrics")
+    if not _PATH.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path; write one such as /metrics")
     return text
+
+
+def _prefix(text: str) -> str:
+    prefix = text.rstrip("/")
+    return _path(prefix) if prefix else ""
 
 
 def _url(text: str) -> str:
@@ -269,9 +315,12 @@ def _url(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    path = parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc) or parts.query or parts.fragment:
         raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://example.com/batchops")
-    return text.rstrip("/")
+    if path:
+        _path(path)
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _count(text: str) -> int:

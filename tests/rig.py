@@ -24,7 +24,7 @@ from tests.simulator import official_oss
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from starlette.applications import Starlette
+    from starlette.types import Receive, Scope, Send
 
     from exporter.core.errors import ScrapeError
     from exporter.core.interfaces import CredentialSource, Provider
@@ -168,11 +168,15 @@ def exporting(*targets: Target, settings: Settings | None = None) -> Iterator[st
 def served(parts: Rig) -> Iterator[str]:
     """The base URL of `parts`, whose connections are opened and closed with the server."""
 
-    @contextlib.asynccontextmanager
-    async def ready(_app: Starlette) -> AsyncIterator[None]:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await parts.asgi(scope, receive, send)
+            return
         async with parts:
-            yield
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
 
-    parts.asgi.router.lifespan_context = ready
-    with serve(parts.asgi) as url:
+    with serve(app) as url:
         yield url

@@ -8,8 +8,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-import uvicorn
-
+from exporter.web import server
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -23,31 +22,22 @@ if TYPE_CHECKING:
 def serve(app: ASGIApp, *, certfile: Path | None = None, keyfile: Path | None = None) -> Iterator[str]:
     """Yields the base URL of `app` on loopback; https if there is a certificate.
 
-    It runs in a thread with an event loop of its own. At the end, requests in progress have one second left.
+    It is the exporter's own server, in a thread with its own event loop. At the end, requests have one second left.
     """
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        loop="asyncio",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        ssl_certfile=certfile,
-        ssl_keyfile=keyfile,
-    )
-    server = uvicorn.Server(config)
+    config = server.configure(app)
+    config.lifespan = "auto"
+    config.ssl_certfile, config.ssl_keyfile = certfile, keyfile
+    running = server.Server(config, shutdown_timeout=1)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),), name=f"serve:{port}")
+    thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),), name=f"serve:{port}")
     thread.start()
     try:
-        until(lambda: server.started or not thread.is_alive(), pause=0.002)
-        if not server.started:
+        until(lambda: running.started or not thread.is_alive(), pause=0.002)
+        if not running.started:
             raise RuntimeError("the server did not start")
         yield f"{'https' if certfile else 'http'}://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join()
         listener.close()

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 DESCRIBE_SHARE: Final = 0.5
 """Of the time that is left after the last page: what DescribeJob may take. The rest is for rendering and sending."""
 
+NO_TIME_SECONDS: Final = 0.1
+"""A scrape that may wait for less is no attempt to list a target."""
+
+LATELY_SECONDS: Final = 120.0
+"""So long after a complete listing, a scrape with less time than that took says nothing about the target."""
+
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +56,8 @@ class Run:
     progress: Progress
     timeout: asyncio.Timeout | None = None
     """Ends the run; None before its task has started."""
+    stopping: bool = False
+    """Whether it was ended because the exporter is about to end."""
     recorded: bool = False
     """Whether the outcome is in the history."""
 
@@ -77,7 +85,7 @@ class TargetCollector:
         if snapshot is None:
             timeout = self._target.timeout
             until = start + (timeout if allowed is None else min(timeout, allowed))
-            snapshot = await self._wait(self._join(start, until), until)
+            snapshot = await self._wait(self._join(start, until), start, until)
         return self.history.with_stale_jobs(snapshot, time.monotonic())
 
     def _join(self, start: float, until: float) -> Run:
@@ -89,20 +97,29 @@ class TargetCollector:
         run.earliest = min(run.earliest, until)
         return run
 
-    async def _wait(self, run: Run, until: float) -> Snapshot:
+    async def _wait(self, run: Run, start: float, until: float) -> Snapshot:
         """The snapshot of `run`, or at the time `until` one that failed with `timeout`."""
         try:
             async with asyncio.timeout_at(until):
                 return await self._runs.run(run, lambda: self._collect(run))
         except TimeoutError:
-            late = self._failed(run, timed_out(run.progress))
-        if run not in self._runs and not run.recorded:  # it was the last one, so this is how the run ended
+            late = self._failed(run, ended_early(run))
+        if run not in self._runs and not run.recorded and self._had_time(until - start):  # it was the last one
             self._record(run, late)
         return late
+
+    def _had_time(self, seconds: float) -> bool:
+        """Whether a scrape that waited for so long says something about the target: that it had time for a listing."""
+        needed, last = NO_TIME_SECONDS, self.history.last
+        if last is not None and last.last_success is not None and last.error is None:
+            lately = self._now() - last.last_success < LATELY_SECONDS
+            needed = max(needed, last.duration if lately else 0.0)
+        return seconds >= min(needed, 0.99 * self._target.timeout)  # less a rounding error
 
     def stop(self) -> None:
         """End the run in progress, if there is one; the waiting scrapes get what was read."""
         if self._run is not None and self._run.timeout is not None:
+            self._run.stopping = True
             with contextlib.suppress(RuntimeError):  # it is ending already
                 self._run.timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -112,7 +129,7 @@ class TargetCollector:
             async with asyncio.timeout_at(run.started + self._target.timeout) as run.timeout:
                 snapshot = await self._list(run)
         except TimeoutError:
-            snapshot = self._failed(run, timed_out(run.progress))
+            snapshot = self._failed(run, ended_early(run))
         except ScrapeError as error:
             snapshot = self._failed(run, error)
         except Exception:
@@ -222,9 +239,11 @@ class TargetCollector:
             log.warning(message, len(unreadable), next(iter(unreadable)), extra=target)
 
 
-def timed_out(progress: Progress) -> TransportError:
+def ended_early(run: Run) -> TransportError:
     """The error of a run that was not complete in time."""
-    pages = "1 page" if progress.pages == 1 else f"{progress.pages} pages"
+    pages = "1 page" if run.progress.pages == 1 else f"{run.progress.pages} pages"
+    if run.stopping:
+        return TransportError(f"ended after {pages}, because the exporter is stopping", reason="timeout")
     return TransportError(
         f"timed out after {pages}; raise scrape_timeout in Prometheus, or timeout in the configuration",
         reason="timeout",

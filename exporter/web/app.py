@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
+from collections import deque
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from exporter.exposition.renderer import ResponseFormat
 from exporter.web import landing
+from exporter.web.clients import ClientLeft, Outbox, unless_left
+from exporter.web.connection import ABORT
 from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
+from exporter.web.router import Router, text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -32,19 +34,17 @@ if TYPE_CHECKING:
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 
-PIECE_BYTES: Final = 256 * 1024
-"""Of a body passed to the connection at once: a reader that stalls holds no more than this in buffers."""
-
 FINISH_FACTOR: Final = 1.2
 """If the last response took longer than the offset after its last listing, so many times as long is subtracted."""
 
-SEND_SECONDS: Final = 60.0
-"""A client that has not read its response by then is disconnected."""
+RETRY_AFTER_SECONDS: Final = 5
+"""When a scrape that was rejected may be tried again."""
+
+CLIENT_LEFT: Final = 499
+"""The status, in the log only, of a request whose client has left; it is nginx's."""
 
 FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready")
 """Routes whose path no flag changes."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,12 @@ class Settings:
     """Scrapes answered at the same time; 0: no limit. One more gets a 503."""
     timeout_offset: float = 0.5
     """Seconds subtracted from the scrape timeout for rendering and sending."""
+    timeout_default: float = 0.0
+    """Seconds; the timeout of scrapes that name none. 0: only each target's own."""
     external_url: str = ""
     """Where the exporter is reached from outside; empty: as the request says."""
+    route_prefix: str = ""
+    """The path below which every route can be found too, such as /batchops."""
     disable_exporter_metrics: bool = False
     """Leave out the metrics about the exporter itself, its process and Python."""
 
@@ -66,10 +70,13 @@ class Routes:
     """The handlers of all routes."""
 
     def __init__(self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> None:
+        self.draining = False
+        """The exporter is about to end: it finishes the scrapes in flight, and takes no new ones."""
         self._collector = collector
         self._renderer = renderer
         self._self_metrics = self_metrics
         self._settings = settings
+        self._outbox = Outbox()
         self._finish_seconds: dict[tuple[ResponseFormat, tuple[str, ...]], float] = {}
         """From the last listing to the whole body, the last time, by what was requested."""
 
@@ -83,9 +90,9 @@ class Routes:
         names = request.query_params.getlist("target")
         hint = f"known targets: {', '.join(known)}\n"
         if len(names) != 1:
-            return _text(f"The parameter target is required once, as in /probe?target={known[0]}; {hint}", 400)
+            return text(f"The parameter target is required once, as in /probe?target={known[0]}; {hint}", 400)
         if names[0] not in known:
-            return _text(f"This target is not in the configuration; {hint}", 404)
+            return text(f"This target is not in the configuration; {hint}", 404)
         return await self._scrape(request, names, with_self_metrics=False)
 
     async def self_metrics(self, request: Request) -> Response:
@@ -97,7 +104,7 @@ class Routes:
 
         Source: https://prometheus.io/docs/prometheus/latest/http_sd/
         """
-        own = urlsplit(self._settings.external_url or str(request.base_url))
+        own = urlsplit(self._settings.external_url or f"{request.base_url}".rstrip("/") + self._settings.route_prefix)
         entries = []
         for name, target in self._collector.targets.items():
             labels = {
@@ -116,18 +123,20 @@ class Routes:
         """A page for people: each target with its last snapshot. It calls no service."""
         del request
         rows = [(name, self._collector.last(name)) for name in self._collector.targets]
-        page = landing.page(rows, base=self._settings.external_url.rstrip("/"), metrics=self._settings.telemetry_path)
-        return HTMLResponse(page, headers=landing.HEADERS)
+        base = self._settings.external_url.rstrip("/") or self._settings.route_prefix
+        return HTMLResponse(
+            landing.page(rows, base=base, metrics=self._settings.telemetry_path), headers=landing.HEADERS
+        )
 
     async def healthy(self, request: Request) -> Response:
         """The process runs and responds."""
         del request
-        return _text("batchops-exporter is healthy.\n")
+        return text("batchops-exporter is healthy.\n")
 
     async def ready(self, request: Request) -> Response:
         """The configuration is loaded, and scrapes are answered."""
         del request
-        return _text("batchops-exporter is ready.\n")
+        return _stopping() if self.draining else text("batchops-exporter is ready.\n")
 
     async def _scrape(self, request: Request, names: list[str], *, with_self_metrics: bool) -> Response:
         """The exposition of the targets with these names."""
@@ -139,23 +148,28 @@ class Routes:
         headers = {"vary": "accept, accept-encoding"}
         if response_format.gzip:
             headers["content-encoding"] = "gzip"
-        media_type = CONTENT_TYPE_OPENMETRICS if response_format.openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        headers["content-type"] = CONTENT_TYPE_OPENMETRICS if response_format.openmetrics else CONTENT_TYPE_PLAIN_0_0_4
         if request.method == "HEAD":  # shows what a scrape would return, and must not cost a listing
-            response = Response(headers=headers | {"content-type": media_type})
+            response = Response(headers=headers)
             del response.headers["content-length"]  # a scrape's would not be 0
             return response
         limit = self._settings.max_requests
         if 0 < limit <= self._self_metrics.in_flight:
             self._self_metrics.scrape_rejected()
-            return _text(f"Limit of concurrent scrapes ({limit}) reached, try again later.\n", 503)
+            return _unavailable(f"Limit of concurrent scrapes ({limit}) reached, try again later.\n")
+        if self.draining:
+            return _stopping()
         self._self_metrics.scrape_started()
         try:
-            body = await self._body(names, self._allowed(request, names, response_format), response_format)
+            allowed = self._allowed(request, names, response_format)
+            body = await unless_left(request.receive, self._body(names, allowed, response_format))
+        except ClientLeft:
+            self._self_metrics.scrape_ended()
+            return Response(status_code=CLIENT_LEFT)
         except BaseException:
             self._self_metrics.scrape_ended()
             raise
-        headers["content-length"] = str(sum(map(len, body)))
-        return _ScrapeResponse(body, self._self_metrics.scrape_ended, headers=headers, media_type=media_type)
+        return _ScrapeResponse(body, self._outbox, self._self_metrics.scrape_ended, headers=headers)
 
     async def _body(self, names: list[str], allowed: float | None, response_format: ResponseFormat) -> list[bytes]:
         """The body: each target is rendered as soon as its snapshot is complete, then all are joined."""
@@ -173,51 +187,52 @@ class Routes:
 
     def _allowed(self, request: Request, names: list[str], response_format: ResponseFormat) -> float | None:
         """Seconds for the listings: the scrape timeout less the offset (at most half of it); None: there is none."""
-        try:
-            timeout = float(request.headers.get(TIMEOUT_HEADER, ""))
-        except ValueError:
-            return None
-        if not math.isfinite(timeout) or timeout <= 0:
+        timeout = _timeout(request.headers.get(TIMEOUT_HEADER, "")) or self._settings.timeout_default
+        if not timeout:
             return None
         finish = FINISH_FACTOR * self._finish_seconds.get((response_format, tuple(names)), 0.0)
         return timeout - min(max(self._settings.timeout_offset, finish), timeout / 2)
 
 
-class _ScrapeResponse(StreamingResponse):
+class _ScrapeResponse(Response):
     """A response that counts as a scrape in flight until it is sent, or its client has left."""
 
-    def __init__(self, body: Sequence[bytes], on_end: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - its base's
-        super().__init__(_pieces(body), **options)
+    def __init__(self, body: Sequence[bytes], outbox: Outbox, on_end: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - its base's
+        super().__init__(**options)
+        self.headers["content-length"] = str(sum(map(len, body)))
+        self._blocks = deque(body)  # lets go what was sent
+        self._outbox = outbox
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        del receive
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.warning("a client did not read its response within %g s", SEND_SECONDS)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await self._outbox.send(self._blocks, scope["state"][ABORT], send)
         finally:
             self._on_end()
 
 
-async def _pieces(body: Sequence[bytes]) -> AsyncIterator[bytes]:
-    """`body` in pieces of at most PIECE_BYTES, with a pass of the event loop between them for everybody else."""
-    first = True
-    for block in body:
-        for start in range(0, len(block), PIECE_BYTES):
-            if not first:
-                await asyncio.sleep(0)  # otherwise a fast reader gets all of it in one pass
-            first = False
-            yield block[start : start + PIECE_BYTES]
+def _timeout(header: str) -> float:
+    """The seconds in the header of a scrape; 0 if it is missing or no number of seconds above 0."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        return 0.0
+    return seconds if 0 < seconds < math.inf else 0.0
 
 
-def _text(text: str, status: int = 200) -> Response:
-    return PlainTextResponse(text, status, headers={"x-content-type-options": "nosniff"})
+def _stopping() -> Response:
+    return _unavailable("batchops-exporter is stopping.\n")
 
 
-def create_app(collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> Starlette:
+def _unavailable(message: str) -> Response:
+    return text(message, HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": str(RETRY_AFTER_SECONDS)})
+
+
+def create_app(routes: Routes, settings: Settings) -> Router:
     """The ASGI application."""
-    routes = Routes(collector, renderer, self_metrics, settings)
     handlers = {
         settings.telemetry_path: routes.metrics,
         "/probe": routes.probe,
@@ -227,6 +242,7 @@ def create_app(collector: Collector, renderer: Renderer, self_metrics: SelfMetri
         "/-/metrics": routes.self_metrics,
         "/-/ready": routes.ready,
     }
-    app = Starlette(routes=[Route(path, handler, methods=["GET"]) for path, handler in handlers.items()])
-    app.router.redirect_slashes = False  # it would redirect to whatever host the client names
-    return app
+    below = {f"{settings.route_prefix}{path}": handler for path, handler in handlers.items()}
+    if settings.route_prefix:
+        below[settings.route_prefix] = routes.landing
+    return Router({path: {"GET": handler} for path, handler in (below | handlers).items()})

@@ -13,7 +13,7 @@ from exporter.collector.collector import Collector
 from exporter.core.workers import Turns
 from exporter.exposition.renderer import Renderer
 from exporter.exposition.self_metrics import SelfMetrics
-from exporter.web.app import Settings, create_app
+from exporter.web.app import Routes, Settings, create_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,12 @@ class Application:
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
         self.collector = Collector(targets, self.client, self.self_metrics, turns, now=now)
-        self.asgi = create_app(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
+        self.routes = Routes(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
+        self.asgi = create_app(self.routes, settings)
+
+    def drain(self) -> None:
+        """Take no new scrapes: the exporter is about to end."""
+        self.routes.draining = True
 
     async def __aenter__(self) -> Self:
         await self.transport.prepare(

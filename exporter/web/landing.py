@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.core.snapshot import Snapshot
 
-HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
+HEADERS: Final = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 _COLUMNS: Final = ("Target", "Last listing", "Jobs", "Pages", "Seconds", "Last success (UTC)")
 

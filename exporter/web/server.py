@@ -1,80 +1,85 @@
-"""Sockets and the HTTP server on them."""
+"""The HTTP server: it accepts connections, as many as there may be, and ends them in time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import socket
+import logging
+import resource
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
-from exporter.core.errors import ExporterError
+from exporter.web.connection import IDLE_SECONDS, REQUEST_SECONDS, Connection
+from exporter.web.log_limit import LimitedLog
+from exporter.web.router import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
 
-GRACE_SECONDS: Final = 8
-"""How long scrapes in flight may take after SIGTERM; less than the 10 seconds that container engines wait."""
+MAX_CONNECTIONS: Final = 500
+"""Open connections of clients. One more takes the place of one without a request, or is closed."""
 
-LAST_SECONDS: Final = 3
-"""How much of that is kept for rendering and sending after the listings in progress are ended."""
+FILES_SHARE: Final = 4
+"""If few files may be open, only one in so many is a connection of a client; the others are for calls to services."""
 
-IDLE_SECONDS: Final = 75
-"""How long an idle connection of a client is kept: longer than the usual scrape interval of 60 seconds."""
+ACCEPT_PAUSE_SECONDS: Final = 1.0
+"""Until the next connection is accepted, if the system had no file or memory for the last one."""
 
-_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
-_LARGEST_PORT: Final = 65535
+SHUTDOWN_SECONDS: Final = 10.0
+"""From SIGTERM to the end, at most, however long scrapes in flight would take."""
+
+LISTING_SHARE: Final = 0.7
+"""Of that time: then the listings in progress end, and what they read is rendered and sent."""
+
+SENDING_SHARE: Final = 0.9
+"""Of that time: then the clients that have not read their responses are disconnected."""
+
+POLL_SECONDS: Final = 0.05
+"""How often the end of the last response is looked for."""
+
+log = logging.getLogger(__name__)
+
+_ACCEPT_FAILED: Final = LimitedLog(log, "cannot accept a connection")
+_TOO_MANY: Final = LimitedLog(log, "too many connections with a request in progress: closed a new one")
 
 
-class AddressError(ExporterError):
-    """A listen address is invalid, or cannot be bound."""
+def max_connections() -> int:
+    """How many connections of clients may be open, by MAX_CONNECTIONS and the limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, soft // FILES_SHARE))
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of `host:port`, `:port` or `[address]:port`; an empty host means every interface."""
-    match = _ADDRESS.fullmatch(text)
-    if not match or int(match["port"]) > _LARGEST_PORT:
-        raise AddressError(f"{text!r} is not a listen address; write host:port or :port, as in 127.0.0.1:10083")
-    return match["host"].strip("[]"), int(match["port"])
-
-
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Bound sockets for every address of `host`. Raises AddressError, and then leaves no socket open."""
-    with contextlib.ExitStack() as opened:
-        try:
-            if not host and socket.has_dualstack_ipv6():
-                everywhere = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-                return [everywhere]
-            found = []
-            infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            for family, _, _, _, address in infos:
-                found.append(opened.enter_context(socket.create_server(address[:2], family=family)))
-        except OSError as error:
-            why = (error.strerror or str(error)).partition(" (while ")[0]  # socket adds the address, in its own form
-            raise AddressError(f"cannot listen on {host}:{port}: {why}") from error
-        opened.pop_all()
-        return found
+def _nothing() -> None:
+    pass
 
 
 async def serve(
-    app: ASGIApp, sockets: Sequence[socket.socket], *, before_end: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    *,
+    shutdown_timeout: float = SHUTDOWN_SECONDS,
+    on_stop: Callable[[], None] = _nothing,
+    before_end: Callable[[], None] = _nothing,
 ) -> None:
-    """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight within GRACE_SECONDS.
+    """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight.
 
-    `before_end` is called LAST_SECONDS before that, and ends the listings that the requests wait for.
+    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of the time,
+    if requests still wait.
     """
-    await _Server(_config(app), before_end).serve(sockets=list(sockets))
+    await Server(configure(app), shutdown_timeout, on_stop, before_end).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
 def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
     """Answer on `sockets` in a separate thread, while another server handles the signals."""
-    server = uvicorn.Server(_config(app))
+    server = Server(configure(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": list(sockets)}, name="beside", daemon=True)
     thread.start()
     try:
@@ -84,32 +89,117 @@ def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
         thread.join()
 
 
-class _Server(uvicorn.Server):
-    """A server that calls `before_end` before it cancels the requests in flight."""
-
-    def __init__(self, config: uvicorn.Config, before_end: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._before_end = before_end
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no new requests, and finish those in flight."""
-        last_call = asyncio.get_running_loop().call_later(GRACE_SECONDS - LAST_SECONDS, self._before_end)
-        try:
-            await super().shutdown(sockets)
-        finally:
-            last_call.cancel()
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
+def configure(app: ASGIApp) -> uvicorn.Config:
+    """The configuration of uvicorn. None of it comes from uvicorn's own environment variables."""
     return uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         loop="asyncio",
+        workers=1,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with a limit on connections, and an end in time.
+
+    It accepts connections itself: asyncio accepts many at a time without counting them, and if there are no files left
+    it logs that for each of them.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        shutdown_timeout: float = SHUTDOWN_SECONDS,
+        on_stop: Callable[[], None] = _nothing,
+        before_end: Callable[[], None] = _nothing,
+    ) -> None:
+        super().__init__(config)
+        self._timeout = shutdown_timeout
+        self._on_stop = on_stop
+        self._before_end = before_end
+        self._accepting: list[asyncio.Task[None]] = []
+        self._joining: set[asyncio.Task[None]] = set()
+        """Connections that were accepted and have no protocol yet."""
+
+    @property
+    def _connections(self) -> set[Connection]:
+        return cast("set[Connection]", self.server_state.connections)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections on `sockets`."""
+        await super().startup(sockets=[])
+        self._accepting = [asyncio.create_task(self._accept(listener)) for listener in sockets or ()]
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's
+        while True:
+            try:
+                peer, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                _ACCEPT_FAILED.warning(error=error.strerror)
+                self._free_one()
+                await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            if len(self._connections) + len(self._joining) >= max_connections() and not self._free_one():
+                _TOO_MANY.warning()
+                peer.close()
+            else:
+                task = loop.create_task(self._join(peer))
+                self._joining.add(task)
+                task.add_done_callback(self._joining.discard)
+            await asyncio.sleep(0)  # many connections at once must not keep others waiting
+
+    async def _join(self, peer: socket.socket) -> None:
+        """Give the connection its protocol."""
+        state, loop = self.lifespan.state, asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # the client has left, or failed in the handshake of TLS
+            await loop.connect_accepted_socket(
+                lambda: Connection(self.config, self.server_state, state, loop),
+                peer,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=REQUEST_SECONDS if self.config.ssl else None,
+            )
+
+    def _free_one(self) -> bool:
+        """Close the connection without a request that is quiet for longest. Returns whether there is one."""
+        quiet = [connection for connection in self._connections if not connection.in_progress]
+        if not quiet:
+            return False
+        longest = min(quiet, key=lambda connection: connection.quiet_since)
+        self._connections.discard(longest)  # asyncio calls `connection_lost` only later
+        longest.abort()
+        return True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no new connections, finish the requests in flight, and disconnect who is left at the end."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for listener in sockets or ():
+            listener.close()
+        self._on_stop()
+        loop = asyncio.get_running_loop()
+        last_call = loop.call_later(LISTING_SHARE * self._timeout, self._before_end)
+        end = loop.time() + SENDING_SHARE * self._timeout
+        while any(connection.unsent for connection in self._connections) and loop.time() < end and not self.force_exit:
+            for connection in [*self._connections]:
+                if connection.in_progress:
+                    connection.shutdown()  # it closes after its response
+            await asyncio.sleep(POLL_SECONDS)
+        last_call.cancel()
+        late = sum(connection.unsent for connection in self._connections)
+        if late and not self.force_exit:
+            log.warning("clients did not read their responses until the end: disconnected", extra={"clients": late})
+        for connection in [*self._connections]:
+            connection.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=(1 - SENDING_SHARE) * self._timeout)
+        await self.lifespan.shutdown()

@@ -16,6 +16,8 @@ accounts:
     retires: 2
     credentials: {source: static, access_key_id: an-id, access_key_secret: "CANARY secret"}
 """
+ANOTHER = "is another exporter running? Choose a free one with --web.listen-address"
+MISSING = "config.yaml: does not exist; name your file with --config.file, or try the exporter without one by --demo\n"
 PROBLEMS = ("accounts[0].page_size", "accounts[0].endpoint", "accounts[0].retires", "credentials.access_key_secret")
 
 
@@ -26,10 +28,10 @@ def config(tmp_path):
 
 
 def test_a_missing_file_is_one_message(run):
-    """Without flags the file config.yaml is read; if it is missing, one message says so, and the exporter exits 1."""
+    """Without flags config.yaml is read; if it is missing, one message says so and names `--demo`, and it exits 1."""
     done = run()
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "config.yaml: cannot be read: No such file or directory\n"
+    assert done.stderr == MISSING
 
 
 @pytest.mark.parametrize("arguments", [[], ["--config.check"]])
@@ -115,7 +117,7 @@ def test_an_address_in_use(run):
         port = used.getsockname()[1]
         done = run("--demo", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"batchops-exporter: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert done.stderr == f"batchops-exporter: cannot listen on 127.0.0.1:{port}: Address already in use; {ANOTHER}\n"
 
 
 @pytest.mark.parametrize(

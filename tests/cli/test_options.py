@@ -10,12 +10,19 @@ import pytest
 from exporter import __version__, options
 from exporter.options import CheckConfig, ConfigFile, Demo, Options, Serve, Simulate, Web
 from exporter.web.app import Settings
+from exporter.web.listeners import TcpAddress, UnixAddress
 
 FILE = ConfigFile(Path("config.yaml"), expand=False)
 SETTINGS = Settings(
-    telemetry_path="/metrics", max_requests=40, timeout_offset=0.5, external_url="", disable_exporter_metrics=False
+    telemetry_path="/metrics",
+    max_requests=40,
+    timeout_offset=0.5,
+    timeout_default=0.0,
+    external_url="",
+    route_prefix="",
+    disable_exporter_metrics=False,
 )
-WEB = Web((("", 10083),), SETTINGS)
+WEB = Web((TcpAddress("", 10083),), SETTINGS)
 A_FILE = ConfigFile(Path("a.yaml"), expand=False)
 
 
@@ -33,18 +40,26 @@ COMMANDS = {
     "--config.expand-environment-variables": Serve(replace(FILE, expand=True), WEB),
     "--config.check --config.expand-environment-variables": CheckConfig(replace(FILE, expand=True)),
     "--demo": Demo(WEB),
-    "--web.listen-address=:9": Serve(FILE, replace(WEB, addresses=(("", 9),))),
+    "--web.listen-address=:9": Serve(FILE, replace(WEB, addresses=(TcpAddress("", 9),))),
     "--web.listen-address=a.example:1 --web.listen-address=[::1]:2": Serve(
-        FILE, replace(WEB, addresses=(("a.example", 1), ("::1", 2)))
+        FILE, replace(WEB, addresses=(TcpAddress("a.example", 1), TcpAddress("::1", 2)))
     ),
     "--web.telemetry-path=/a/b-c_d.e~": with_settings(telemetry_path="/a/b-c_d.e~"),
-    "--web.external-url=https://example.com/a/": with_settings(external_url="https://example.com/a"),
+    "--web.external-url=https://example.com/a/": with_settings(external_url="https://example.com/a", route_prefix="/a"),
+    "--web.external-url=https://example.com/a --web.route-prefix=/": with_settings(
+        external_url="https://example.com/a"
+    ),
+    "--web.route-prefix=/b/": with_settings(route_prefix="/b"),
+    "--web.listen-address=unix:/run/a.sock": Serve(FILE, replace(WEB, addresses=(UnixAddress(Path("/run/a.sock")),))),
+    "--web.systemd-socket": Serve(FILE, replace(WEB, addresses=())),
+    "--web.shutdown-timeout=2.5": Serve(FILE, replace(WEB, shutdown_timeout=2.5)),
+    "--timeout-default=5": with_settings(timeout_default=5.0),
     "--web.max-requests=0": with_settings(max_requests=0),
     "--web.disable-exporter-metrics": with_settings(disable_exporter_metrics=True),
     "--timeout-offset=0": with_settings(timeout_offset=0.0),
     "--timeout-offset 1.25": with_settings(timeout_offset=1.25),
-    "simulate": Simulate(None, (("127.0.0.1", 10084),)),
-    "simulate --scenario=a.yaml --web.listen-address=:1": Simulate(Path("a.yaml"), (("", 1),)),
+    "simulate": Simulate(None, (TcpAddress("127.0.0.1", 10084),)),
+    "simulate --scenario=a.yaml --web.listen-address=:1": Simulate(Path("a.yaml"), (TcpAddress("", 1),)),
 }
 """Flags, and the command that they are parsed into."""
 
@@ -64,6 +79,19 @@ WRONG = [
     "--web.listen-address=[::1]",
     "--web.listen-address=:\uff11",
     "--web.telemetry-path=metrics",
+    "--web.telemetry-path=//evil",
+    "--web.telemetry-path=/a//b",
+    "--web.telemetry-path=/a/../b",
+    "--web.telemetry-path=/a/",
+    "--web.telemetry-path=/b/probe --web.route-prefix=/b",
+    "--web.route-prefix=b",
+    "--web.route-prefix=//evil",
+    "--web.systemd-socket --web.listen-address=:1",
+    "--web.shutdown-timeout=-1",
+    "--timeout-default=nan",
+    "--web.listen-address=unix:relative",
+    "--web.external-url=https://user:password@example.com",
+    "--web.external-url=https://example.com//evil",
     "--web.telemetry-path=/",
     "--web.telemetry-path=/probe",
     "--web.telemetry-path=/-/healthy",
@@ -144,4 +172,4 @@ def test_the_version(capsys):
 def test_the_command_is_installed_under_its_name():
     """The distribution installs the command under the name in its messages."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {options.serve_parser().prog: "exporter.cli:main"}
+    assert project["scripts"] == {options.serve_parser().prog: "exporter.__main__:main"}

@@ -52,7 +52,7 @@ def test_an_idle_exporter_exits_at_once(number, command, start):
         client.get("/-/healthy")
         begin = time.monotonic()
         assert process.stop(number) == 0
-        assert time.monotonic() - begin < server.GRACE_SECONDS
+        assert time.monotonic() - begin < server.SHUTDOWN_SECONDS
     assert_no_trouble(process)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 5).close()

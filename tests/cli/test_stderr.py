@@ -60,7 +60,7 @@ def messages(records):
 STORY = [
     ("info", "starting"),
     ("info", "listening"),
-    ("warning", "listing failed"),
+    ("warn", "listing failed"),
     ("info", "listing succeeded again"),
 ]
 """The messages at the level info; that of the retry is at debug."""

@@ -114,7 +114,7 @@ def test_links_follow_the_settings(exported, store_url):
 def test_the_browser_may_load_nothing(client):
     """The page's headers forbid scripts, frames, foreign content, caching and content sniffing."""
     headers = client.get("/").headers
-    assert headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
 

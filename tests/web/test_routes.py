@@ -161,13 +161,13 @@ def test_any_other_path_is_not_found(url, client, store):
     assert not store.requests
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
 @pytest.mark.parametrize("url", ["/metrics", "/probe", "/", "/-/healthy", "/-/ready"])
 def test_only_get_and_head(method, url, client, store):
     """Other methods are a 405 that lists the allowed ones."""
     response = client.request(method, url)
     assert response.status_code == 405
-    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
     assert not store.requests
 
 

@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import socket
 import time
+from collections import deque
 from urllib.parse import urlsplit
 
 import pytest
 
 from exporter.simulator import Store, World, create_app, make_jobs
-from exporter.web import app
+from exporter.web import clients
 from exporter.web.app import Settings
 from tests.rig import target_at
 from tests.serving import serve
@@ -73,7 +74,7 @@ def test_a_client_that_disconnects_is_not_in_flight(client):
 
 def test_a_client_that_never_reads_is_disconnected(exported, monkeypatch):
     """A client that does not read within SEND_SECONDS is disconnected, and its slot is free again."""
-    monkeypatch.setattr(app, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.5)
     store = Store(World.fixed(make_jobs(JOBS, now=1_750_000_000)))
     with serve(create_app(store)) as url:
         client = exported(target_at(url, min_interval=60.0), settings=Settings(max_requests=1))
@@ -111,7 +112,13 @@ async def test_other_tasks_run_between_two_pieces():
             await asyncio.sleep(0)
 
     serving = asyncio.create_task(others())
-    seen = [next(turns) async for _ in app._pieces([bytes(3 * app.PIECE_BYTES)] * 2)]
+    seen = []
+
+    async def send(message):
+        seen.append((len(message["body"]), next(turns)))
+
+    await clients.Outbox().send(deque([bytes(3 * clients.PIECE_BYTES)] * 2), lambda: None, send)
     serving.cancel()
-    assert len(seen) == 6
-    assert all(later - earlier > 1 for earlier, later in itertools.pairwise(seen))
+    sizes, times = zip(*seen, strict=True)
+    assert sizes == (*[clients.PIECE_BYTES] * 6, 0)
+    assert all(later - earlier > 1 for earlier, later in itertools.pairwise(times))
