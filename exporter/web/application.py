@@ -52,9 +52,7 @@ class Application:
         self.asgi = create_app(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
 
     async def __aenter__(self) -> Self:
-        await self.transport.prepare(
-            [(target.provider.list_request(None).host, target.connection) for target in self.targets]
-        )
+        await self.transport.prepare([target.connection for target in self.targets])
         return self
 
     async def __aexit__(
