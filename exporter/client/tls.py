@@ -22,7 +22,7 @@ _TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """OpenSSL reads them in place of its own paths: https://docs.openssl.org/master/man7/openssl-env/"""
 
 
-def has_files(settings: ConnectionSettings) -> bool:
+def names_files(settings: ConnectionSettings) -> bool:
     """Whether `settings` names files."""
     return bool(settings.ca_file or settings.cert_file)
 
@@ -70,7 +70,7 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
         _check_variable(name, os.environ[name])
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
-        if not ca_file and not named and not has_authorities(ssl.get_default_verify_paths()):
+        if not ca_file and not named and not _system_has_authorities():
             context.load_verify_locations(certifi.where())
     except OSError as error:
         raise _unusable(f"tls.ca_file {ca_file}" if ca_file else "the system's trust store", error) from error
@@ -88,9 +88,14 @@ def _check_variable(name: str, value: str) -> None:
         raise _unusable(f"{name} in the environment is {value}, which", error) from error
 
 
-def has_authorities(paths: ssl.DefaultVerifyPaths) -> bool:
-    """Whether there is a file, or a directory with files, at the `paths` of the system that exist."""
-    return bool(paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())))
+def _system_has_authorities() -> bool:
+    paths = ssl.get_default_verify_paths()
+    return has_files(paths.cafile, paths.capath)
+
+
+def has_files(file: str | None, folder: str | None) -> bool:
+    """Whether there is a `file`, or one in `folder`. None: the system has none."""
+    return bool(file or (folder and any(Path(folder).iterdir())))
 
 
 def _unusable(files: str, error: OSError, invalid: str = "no valid certificate") -> TransportError:

@@ -199,7 +199,7 @@ class Transport:
         settings = replace(settings, proxy_url="")
         async with self._locks.setdefault(settings, asyncio.Lock()):
             known = self._contexts.get(settings)
-            if known is not None and not tls.has_files(settings):
+            if known is not None and not tls.names_files(settings):
                 return known.ssl
             states = await asyncio.to_thread(tls.file_states, settings)  # before the files are read
             if known is not None and known.states == states:
