@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from exporter.simulator import Store
 
 
+OUTSIDE = ("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""Variables of the machine that runs the tests which, with those of proxies, change how others are reached."""
+
 settings.register_profile("default", deadline=None)  # a busy machine is slow; pytest's own timeout ends a hang
 settings.load_profile("default")
 
@@ -24,6 +28,16 @@ settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--golden`, for `./dev golden`."""
     parser.addoption("--golden", action="store_true", help="write the golden files again")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reached_as_on_any_machine() -> Iterator[None]:
+    """Removes the proxies and certificates that the environment names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name in OUTSIDE or name.upper().endswith("_PROXY"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ class Session:
         """One request and its response. Raises ScrapeError, which is counted here unless it is about credentials."""
         target, observer = self.target, self.client.observer
         await self._wait_for_rate_limit()
-        fetch = partial(self.client.transport.fetch, proxy_url=target.connection.proxy_url)
+        fetch = partial(self.client.transport.fetch, connection=target.connection)
         credentials = await target.credentials.get(fetch)
         signed = target.provider.sign(request, credentials, self.client.now())
         try:
@@ -133,7 +133,9 @@ class Session:
         with client.transport.budget.body(MAX_PAGE_BYTES) as limit:  # the body is held until it is parsed
             start = time.monotonic()
             try:
-                response = await client.transport.send(signed, target.connection, limit, on_progress=on_progress)
+                response = await client.transport.send(
+                    signed, target.connection, limit, seconds=target.attempt_seconds, on_progress=on_progress
+                )
             finally:
                 client.observer.requested(target, signed.operation, time.monotonic() - start)
             if response.status != HTTPStatus.OK:

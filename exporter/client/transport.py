@@ -1,30 +1,33 @@
-"""HTTP out: one request, one whole response within its size limit. The only module that knows httpx."""
+"""HTTP out: one request, one whole response within its limits. Only it and `connection_errors` know httpx."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-import re
-import ssl
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import httpx
-from isal import igzip_lib, isal_zlib
 
 from exporter import __version__
+from exporter.client import bodies, connection_errors, tls
 from exporter.client.body_budget import BodyBudget
-from exporter.core.errors import MalformedResponse, TransportError
+from exporter.client.connection_errors import Hop
+from exporter.client.proxies import EnvironmentProxies, Proxy
+from exporter.core.errors import TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    import ssl
+    from collections.abc import Iterable, Mapping
 
     from exporter.client.body_budget import BodyLimit
     from exporter.core.interfaces import OnProgress
 
 MAX_IDLE_CONNECTIONS: Final = 100
-"""Kept open between requests, for each way out (proxy and TLS settings).
+"""Kept open between requests, for each host and way to it (proxy and TLS settings).
 
 Those in use have no limit: a target has at most a few requests in flight, and none may wait for another target's.
 """
@@ -35,39 +38,90 @@ PREPARE_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 75.0
 """How long an idle connection is kept: longer than the usual scrape interval of 60 seconds."""
 
-MAX_ERROR_BYTES: Final = 64 * 1024
-"""Of the body of a response other than 200; the rest is not read."""
+_HEADERS: Final = {
+    "accept": "*/*",
+    "accept-encoding": "gzip",
+    "connection": "keep-alive",
+    "user-agent": f"batchops-exporter/{__version__}",
+}
 
-_CLOSED: Final = re.compile("Server disconnected|peer (unexpectedly )?closed")
-"""How httpx and h11 begin a message about a response that ended early."""
+log = logging.getLogger(__name__)
 
-_HEADERS: Final = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": f"batchops-exporter/{__version__}"}
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What connections are shared by: the server, and how it is reached."""
+
+    server: str
+    """Scheme and host."""
+    connection: ConnectionSettings
+    proxy: Proxy | None
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The connections of one way. If it is no longer used for new requests, the last request closes it."""
+
+    http: httpx.AsyncHTTPTransport
+    contexts: list[ssl.SSLContext]
+    """For the service and, if it is reached by TLS, for the proxy."""
+    requests: int = 0
+    retired: bool = False
+
+
+@dataclass(slots=True)
+class _Context:
+    """The TLS context made from files in these states."""
+
+    ssl: ssl.SSLContext
+    states: tls.FileStates
+    problem: str = ""
+    """Why it could not be made again from the present files; empty if it was."""
 
 
 class Transport:
-    """Connections that live as long as the process, one pool for each way out."""
+    """Connections that live as long as the process. `environment` may name proxies."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self.budget = BodyBudget()
-        self._clients: dict[tuple[ConnectionSettings, bool], httpx.AsyncClient] = {}
-        self._making: dict[tuple[ConnectionSettings, bool], asyncio.Lock] = {}
+        self._proxies = EnvironmentProxies(environment)
+        self._pools: dict[_Way, _Pool] = {}
+        self._contexts: dict[ConnectionSettings, _Context] = {}
+        self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        for pool in self._pools.values():
+            await pool.http.aclose()
+        self._pools.clear()
 
-    async def prepare(self, hosts: Iterable[tuple[str, ConnectionSettings]]) -> None:
-        """Make what the first request to each of `hosts` needs, so that it takes no longer than later ones.
+    async def prepare(self, connections: Iterable[ConnectionSettings]) -> None:
+        """Make what the first request over each of `connections` needs, so that it takes no longer than later ones.
 
         What cannot be made within PREPARE_SECONDS, or at all, such as a TLS context of a broken file, is left to that
         request, which reports it.
         """
-        clients = [self._client(connection, is_loopback(host)) for host, connection in hosts]
+        contexts = [self._context(connection) for connection in set(connections)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PREPARE_SECONDS):
-                await asyncio.gather(*clients, _import_backend(), return_exceptions=True)
+                await asyncio.gather(*contexts, _import_backend(), return_exceptions=True)
+
+    async def fetch(
+        self,
+        request: Request,
+        *,
+        max_bytes: int,
+        seconds: float,
+        direct: bool,
+        connection: ConnectionSettings = ConnectionSettings(),  # noqa: B008 - frozen
+    ) -> Response:
+        """The response to a `request` for credentials of the account with `connection`; see `Fetch` and `send`."""
+        # Its server_name is in the certificate of the service, not in that of who issues credentials.
+        connection = ConnectionSettings() if direct else replace(connection, server_name="")
+        with self.budget.body(max_bytes) as limit:
+            return await self.send(
+                request, connection, limit, seconds=seconds, direct=direct or is_loopback(request.host)
+            )
 
     async def send(
         self,
@@ -75,191 +129,146 @@ class Transport:
         connection: ConnectionSettings,
         limit: BodyLimit,
         *,
+        seconds: float,
         direct: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Response:
-        """The response to `request`, whose decoded body is within `limit`. Redirects are not followed.
+        """The response to `request` within so many `seconds`; its decoded body is within `limit`.
 
-        `on_progress` sees the body of a 200 come in. `direct`: not through a proxy of the environment, which a request
-        to this machine never uses.
+        Redirects are not followed. `on_progress` sees the body of a 200 come in. `direct`: never through a proxy.
 
-        Raises TransportError and, for a body that does not match its headers, MalformedResponse. The caller limits the
-        time (`asyncio.timeout_at`): a timeout for each read would let a slow response last for ever.
+        Raises TransportError and, for a body that does not match its headers, MalformedResponse.
         """
+        proxy = None if direct else self._proxy(request, connection)
+        hop = Hop(request.host, proxy, tunnel=request.scheme == "https")
         try:
-            client = await self._client(connection, direct or is_loopback(request.host))
-            content = request.body or None
-            async with client.stream(
-                request.method, request.url, headers=dict(request.headers), content=content
-            ) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                if answer.status_code == httpx.codes.OK:
-                    body = await _read(answer, limit, on_progress)
-                else:
-                    body = await _read_error(answer)
-                return Response(answer.status_code, headers, body)
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise _mapped(error, request.host) from error
-
-    async def fetch(
-        self, request: Request, *, max_bytes: int, seconds: float, direct: bool, proxy_url: str = ""
-    ) -> Response:
-        """The response to a `request` for credentials, within so many `seconds`; see `Fetch` and `send`."""
-        connection = ConnectionSettings() if direct else ConnectionSettings(proxy_url=proxy_url)
-        try:
-            with self.budget.body(max_bytes) as limit:
-                async with asyncio.timeout(seconds):
-                    return await self.send(request, connection, limit, direct=direct)
-        except TimeoutError:
-            raise TransportError(f"{request.host} did not respond within {seconds:g} s", reason="timeout") from None
-
-    async def _client(self, connection: ConnectionSettings, direct: bool) -> httpx.AsyncClient:  # noqa: FBT001 - of the key
-        key = (connection, direct)
-        async with self._making.setdefault(key, asyncio.Lock()):
-            if key not in self._clients:
-                tls = await asyncio.to_thread(_tls, connection)  # reads files, and takes 30 ms even without any
-                self._clients[key] = httpx.AsyncClient(
-                    headers=_HEADERS,
-                    verify=tls,
-                    proxy=connection.proxy_url or None,
-                    trust_env=not direct and not connection.proxy_url,  # HTTPS_PROXY and NO_PROXY
-                    timeout=None,  # noqa: S113 - see send()
-                    limits=httpx.Limits(
-                        max_connections=None,
-                        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-                        keepalive_expiry=KEEPALIVE_SECONDS,
-                    ),
+            async with asyncio.timeout(seconds):  # a timeout for each read would let a slow response last for ever
+                return await self._exchange(
+                    request, _Way(f"{request.scheme}://{request.host}", connection, proxy), hop, limit, on_progress
                 )
-        return self._clients[key]
+        except TimeoutError:
+            raise TransportError(
+                f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True
+            ) from None
+
+    def _proxy(self, request: Request, connection: ConnectionSettings) -> Proxy | None:
+        """The proxy for `request`. Raises TransportError if the environment names one that cannot be used."""
+        if connection.proxy_url:
+            return Proxy(connection.proxy_url, "proxy_url")
+        return None if is_loopback(request.host) else self._proxies.find(request.scheme, request.host)
+
+    async def _exchange(
+        self, request: Request, way: _Way, hop: Hop, limit: BodyLimit, on_progress: OnProgress | None
+    ) -> Response:
+        pool = await self._pool(way)
+        pool.requests += 1
+        try:
+            return await _respond(pool.http, request, hop, limit, on_progress)
+        except BaseException:
+            # A connection may have died silently, and then so have the others to this host: no retry gets one of them.
+            pool.retired = True
+            if self._pools.get(way) is pool:
+                del self._pools[way]
+            raise
+        finally:
+            pool.requests -= 1
+            if pool.retired and not pool.requests:
+                await pool.http.aclose()
+
+    async def _pool(self, way: _Way) -> _Pool:
+        """The pool for `way`: a new one if a file of its TLS settings has changed. Raises TransportError."""
+        contexts = [await self._context(way.connection)]
+        if way.proxy is not None and way.proxy.is_tls:
+            contexts.append(await self._context(replace(way.connection, server_name="")))
+        pool = self._pools.get(way)
+        if pool is not None and pool.contexts == contexts:
+            return pool
+        new = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
+        if pool is not None:
+            pool.retired = True
+            if not pool.requests:
+                await pool.http.aclose()
+        return new
+
+    async def _context(self, settings: ConnectionSettings) -> ssl.SSLContext:
+        """The TLS context of `settings`, made again if their files have changed.
+
+        If it cannot be made again, because a file is half written, the last one is used, and the next request tries
+        again. Raises TransportError if there is none.
+        """
+        settings = replace(settings, proxy_url="")
+        async with self._locks.setdefault(settings, asyncio.Lock()):
+            known = self._contexts.get(settings)
+            if known is not None and not tls.names_files(settings):
+                return known.ssl
+            states = await asyncio.to_thread(tls.file_states, settings)  # before the files are read
+            if known is not None and known.states == states:
+                return known.ssl
+            try:
+                made = await asyncio.to_thread(tls.make_context, settings)
+            except TransportError as error:
+                if known is None:
+                    raise
+                if known.problem != error.message:
+                    known.problem = error.message
+                    log.warning("%s; the last valid files are used until they can be", error)
+                return known.ssl
+            self._contexts[settings] = _Context(made, states)
+            return made
+
+
+def _connections(
+    proxy: Proxy | None, service: ssl.SSLContext, to_proxy: ssl.SSLContext | None = None
+) -> httpx.AsyncHTTPTransport:
+    """New connections through `proxy`. Raises TransportError if its URL cannot be used."""
+    try:
+        return httpx.AsyncHTTPTransport(
+            verify=service,
+            proxy=httpx.Proxy(proxy.url, ssl_context=to_proxy) if proxy else None,
+            limits=httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+                keepalive_expiry=KEEPALIVE_SECONDS,
+            ),
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        setting = proxy.setting if proxy else "endpoint"
+        raise TransportError(f"{setting} is not a valid URL", reason="config") from error
+
+
+async def _respond(
+    http: httpx.AsyncHTTPTransport, request: Request, hop: Hop, limit: BodyLimit, on_progress: OnProgress | None
+) -> Response:
+    """The whole response. Raises TransportError and MalformedResponse."""
+    try:
+        answer = await http.handle_async_request(
+            httpx.Request(
+                request.method,
+                request.url,
+                headers={**_HEADERS, **request.headers},
+                content=request.body or None,
+                extensions={"trace": hop},
+            )
+        )
+    except BaseException as error:
+        await hop.abandon()
+        if not connection_errors.is_known(error, hop):
+            raise
+        raise connection_errors.mapped(error, hop) from error
+    try:
+        async with contextlib.aclosing(answer):
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            if answer.status_code == httpx.codes.OK:
+                body = await bodies.read_body(headers, answer.aiter_raw(), limit, on_progress)
+            else:
+                body = await bodies.read_error_body(headers, answer.aiter_raw())
+            return Response(answer.status_code, headers, body)
+    except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+        raise connection_errors.mapped(error, hop) from error
 
 
 async def _import_backend() -> None:
     """Make a request that fails: httpx imports what it runs on at its first request, which takes 30 ms."""
-    async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - nothing is sent
+    async with httpx.AsyncHTTPTransport(verify=False) as http:
         with contextlib.suppress(httpx.HTTPError):
-            await client.get("http://127.0.0.1:1/", timeout=PREPARE_SECONDS)
-
-
-def _tls(connection: ConnectionSettings) -> ssl.SSLContext:
-    """The TLS settings of a connection. Raises TransportError if a file cannot be read or has no certificate."""
-    ca_file, name = connection.ca_file, connection.server_name
-    files = f"tls.ca_file {ca_file}"
-    try:
-        context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-        if connection.cert_file:
-            files = f"tls.cert_file {connection.cert_file} and tls.key_file {connection.key_file}"
-            context.load_cert_chain(connection.cert_file, connection.key_file or None)
-    except OSError as error:
-        why = "no valid certificate and key" if isinstance(error, ssl.SSLError) else error.strerror
-        raise TransportError(f"{files} cannot be used: {why}", reason="config") from error
-    if connection.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if name:  # here, because httpx's own setting has no effect through a proxy
-        wrap = context.wrap_bio
-        context.wrap_bio = lambda *bios, **more: wrap(*bios, **more | {"server_hostname": name})  # type: ignore[method-assign]
-    return context
-
-
-async def _read(answer: httpx.Response, limit: BodyLimit, on_progress: OnProgress | None) -> bytes:
-    """The decoded body. Raises TransportError if it exceeds `limit`."""
-    length = answer.headers.get("content-length", "")
-    encoded = answer.headers.get("content-encoding", "identity") != "identity"
-    if length.isdecimal() and not encoded and int(length) > limit.max_bytes:
-        limit.grow(int(length))  # raises before any of it takes memory
-    body = bytearray()
-    async for piece in _decoded(answer, limit.max_bytes + 1):
-        limit.grow(len(body) + len(piece))
-        body += piece
-        if on_progress is not None and on_progress(body):
-            on_progress = None
-    return bytes(body)
-
-
-async def _read_error(answer: httpx.Response) -> bytes:
-    """The start of an error's body; empty if it cannot be decoded, as the status says more than the body does."""
-    body = bytearray()
-    try:
-        async with contextlib.aclosing(_decoded(answer, MAX_ERROR_BYTES)) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) >= MAX_ERROR_BYTES:
-                    break
-    except MalformedResponse:
-        return b""
-    return bytes(body[:MAX_ERROR_BYTES])
-
-
-async def _decoded(answer: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes]:
-    """The body in pieces, decoded, of at most `max_bytes` each. Raises MalformedResponse.
-
-    It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before its size is known.
-    """
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", ""):
-        raise MalformedResponse(f"the response has the content encoding {encoding[:20]!r}, which was not requested")
-    gunzip = isal_zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    started = False
-    async for chunk in answer.aiter_raw():
-        if gunzip is None:
-            yield chunk
-            continue
-        try:
-            piece = gunzip.decompress(chunk, max_bytes)
-        except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
-            raise MalformedResponse("the response's body is not gzip, as its header says") from error
-        if gunzip.unused_data:  # the decompressor would keep all that follows
-            raise MalformedResponse("the response continues after the end of its gzip body")
-        started = True
-        yield piece
-    if gunzip is not None and started and not gunzip.eof:
-        raise MalformedResponse("the response's gzip body ends too early")
-
-
-def _mapped(error: Exception, host: str) -> TransportError:
-    """The error for the person on call, without texts of lower layers, which may contain what was sent."""
-    cause = _tls_cause(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        why = cause.verify_message or "unknown reason"
-        return TransportError(
-            f"the TLS certificate of {host} is not trusted ({why}); check endpoint, tls.ca_file and tls.server_name",
-            reason="tls",
-        )
-    if cause is not None:
-        why = getattr(cause, "reason", None) or "the handshake was interrupted"
-        return TransportError(f"TLS with {host} failed: {why}", reason="tls", transient=True)
-    if isinstance(error, httpx.TimeoutException):
-        return TransportError(f"{host} did not respond in time", reason="timeout", transient=True)
-    if isinstance(error, httpx.ProxyError):
-        return TransportError(
-            f"the proxy refused to connect to {host}; check proxy_url", reason="connect", transient=True
-        )
-    if isinstance(error, httpx.ConnectError):
-        return TransportError(f"no connection to {host}: {_errno(error)}", reason="connect", transient=True)
-    if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.match(str(error)):
-        return TransportError(f"{host} sent an invalid HTTP response; check endpoint", reason="connect", transient=True)
-    ours = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
-    if isinstance(error, (httpx.TransportError, OSError)) and not isinstance(error, ours):
-        return TransportError(
-            f"the connection to {host} ended early: {_errno(error)}", reason="connect", transient=True
-        )
-    return TransportError(f"no request can be made to {host}; check endpoint and proxy_url", reason="config")
-
-
-def _tls_cause(error: BaseException) -> ssl.SSLError | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _errno(error: BaseException) -> str:
-    """The system's message, from the chain of causes."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:  # asyncio's own is no message of the system
-            return os.strerror(seen.errno) if seen.errno and seen.errno > 0 else seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return "the other side closed it"
+            await http.handle_async_request(httpx.Request("GET", "http://127.0.0.1:1/"))

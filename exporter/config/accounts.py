@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from exporter import credentials
+from exporter.client import proxies
 from exporter.core.http import ConnectionSettings
 from exporter.core.jobs import STATUSES
 from exporter.core.section import Section
@@ -102,6 +101,7 @@ def _common_settings(section: Section) -> partial[Target]:
         connection=_connection(section),
         jobs=_jobs(section.section("jobs")),
         timeout=section.duration("timeout", 10.0, minimum=0.1, maximum=3600.0),
+        attempt_timeout=section.duration("attempt_timeout", 0.0, maximum=3600.0),
         max_pages=section.integer("max_pages", 1000, minimum=1, maximum=100_000),
         retries=section.integer("retries", 2, minimum=0, maximum=10),
         requests_per_second=section.number("requests_per_second", 10.0, minimum=0, maximum=1000),
@@ -151,13 +151,6 @@ def _connection(section: Section) -> ConnectionSettings:
 def _proxy_url(section: Section) -> str:
     """Returns the proxy's URL. It may contain a password, so no message shows it."""
     text = section.string("proxy_url")
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    else:
-        usable = usable and parts.path in ("", "/") and not parts.query and not parts.fragment
-    if text and not (usable and re.fullmatch(r"[!-~]+", text)):
-        section.problem("proxy_url", "must be http:// or https:// with a host, such as http://proxy.example:3128")
+    if text and (problem := proxies.url_problem(text)):
+        section.problem("proxy_url", problem)
     return text

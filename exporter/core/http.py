@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -63,3 +64,16 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+_PROXY_HEADERS: Final = ("proxy-authenticate", "proxy-status", "via", "x-squid-error")
+"""RFC 9110, 7.6.3 and 11.7.1; RFC 9209; squid."""
+
+
+def who_answered(response: Response) -> str:
+    """Who sent `response`, which has no sign of the requested service, and what to check."""
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return "a proxy requires credentials; check the user and password in proxy_url or HTTPS_PROXY"
+    if any(name in response.headers for name in _PROXY_HEADERS):
+        return "a proxy answered, not the service; check the rules of the proxy, proxy_url and NO_PROXY"
+    return "something other than the service answered; check endpoint, and whether a firewall or a proxy intervenes"

@@ -41,6 +41,8 @@ class Target:
     jobs: JobPolicy = field(default_factory=JobPolicy)
     timeout: float = 10.0
     """Seconds; limit of one listing."""
+    attempt_timeout: float = 0.0
+    """Seconds; limit of one attempt of a request; 0: a third of `timeout`."""
     max_pages: int = 1000
     retries: int = 2
     """Of one request, after its first attempt."""
@@ -50,6 +52,11 @@ class Target:
     """Seconds; a scrape this soon after the last listing reuses it."""
     serve_stale_for: float = 0.0
     """Seconds that the last good snapshot is kept after a failed listing."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Limit of one attempt of a request."""
+        return self.attempt_timeout or self.timeout / 3
 
     @property
     def operations(self) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
+from exporter.core.http import who_answered
 from exporter.credentials import issuer_response
 
 if TYPE_CHECKING:
@@ -23,8 +25,21 @@ ADVICE: Final = "check the role, its trust policy (OIDC provider, service accoun
 
 
 async def request_sts(fetch: Fetch, request: Request) -> Response:
-    """Returns the response of the Security Token Service. Raises ScrapeError."""
-    return await fetch(request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=STS_SECONDS, direct=False)
+    """Returns the response of the Security Token Service, an error of its own too. Raises ScrapeError."""
+    response = await fetch(request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=STS_SECONDS, direct=False)
+    if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR and not _is_object(response):
+        fact = f"{request.operation} returned {response.status}"
+        raise CredentialsError(f"{fact}: {who_answered(response)}", reason="http_4xx")
+    return response
+
+
+def _is_object(response: Response) -> bool:
+    """Whether it is in the form of the service: all its errors are JSON."""
+    try:
+        issuer_response.parse_object(response, "")
+    except CredentialsError:
+        return False
+    return True
 
 
 def region(environment: Mapping[str, str], name: str) -> str:

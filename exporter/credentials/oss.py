@@ -164,7 +164,7 @@ async def _request_uri(uri: str, fetch: Fetch, now: float) -> Issued:
         raise CredentialsError("ALIBABA_CLOUD_CREDENTIALS_URI must be http:// or https:// with a host", reason="config")
     request = Request("CredentialsUri", parts.scheme, parts.netloc, parts.path or "/", parts.query)
     response = await fetch(
-        request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=metadata.METADATA_SECONDS, direct=True
+        request, max_bytes=issuer_response.MAX_RESPONSE_BYTES, seconds=metadata.METADATA_SECONDS, direct=False
     )
     if response.status != HTTPStatus.OK:
         raise issuer_response.issuer_error(issuer, response.status, "check ALIBABA_CLOUD_CREDENTIALS_URI")

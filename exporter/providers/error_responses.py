@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.core.errors import Reason, ServiceError
+from exporter.core.http import who_answered
 from exporter.providers import batch_xml
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def to_error(
     parsed = batch_xml.parse_error(response.body if body is None else body)
     code = _word(parsed.code)
     request_id = _word(response.headers.get(request_id_header)) or _word(parsed.request_id)
-    meaning = codes.get(code or "") or _by_status(response)
+    known = code is not None or request_id is not None
+    meaning = codes.get(code or "") or (_by_status(response) if known else _of_another(response))
     fact = f"{operation} returned {response.status}{f' {code}' if code else ''}"
     advice = meaning.advice.replace("{operation}", operation)
     ids = {"request id": request_id, "extended request id": _word(response.headers.get(extended_id_header))}
@@ -68,8 +70,6 @@ def _by_status(response: Response) -> ErrorMeaning:
         return ErrorMeaning("auth", "the service does not accept the credentials; check them")
     if status == HTTPStatus.FORBIDDEN:
         return ErrorMeaning("access_denied", "the service denies access; check the permissions of the credentials")
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return ErrorMeaning("http_4xx", "a proxy requires credentials; check proxy_url")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -79,6 +79,14 @@ def _by_status(response: Response) -> ErrorMeaning:
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         return ErrorMeaning("malformed", "redirects are not followed, so that keys go to no other host; check endpoint")
     return ErrorMeaning("malformed", "this status is not documented; check that endpoint is the service's own host")
+
+
+def _of_another(response: Response) -> ErrorMeaning:
+    """The meaning of a response without any sign of the service."""
+    if response.status < HTTPStatus.BAD_REQUEST or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _by_status(response)
+    reason: Reason = "http_5xx" if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "http_4xx"
+    return ErrorMeaning(reason, who_answered(response))
 
 
 def _word(text: str | None) -> str | None:

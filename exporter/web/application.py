@@ -57,9 +57,7 @@ class Application:
         self.routes.draining = True
 
     async def __aenter__(self) -> Self:
-        await self.transport.prepare(
-            [(target.provider.list_request(None).host, target.connection) for target in self.targets]
-        )
+        await self.transport.prepare([target.connection for target in self.targets])
         return self
 
     async def __aexit__(

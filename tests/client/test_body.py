@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from exporter.client.transport import MAX_ERROR_BYTES
+from exporter.client.bodies import MAX_ERROR_BYTES
 from exporter.core.errors import MalformedResponse, TransportError
 from tests.rawserver import raw_server
 

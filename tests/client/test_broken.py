@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -99,7 +100,7 @@ async def test_an_interim_response_is_ignored(send):
 
 
 async def test_a_silent_server_is_abandoned_at_the_timeout(send):
-    """The caller's timeout ends a request and closes its connection; the transport sets no timeout itself."""
+    """The limit of time ends a request and closes its connection."""
     gone = asyncio.Event()
 
     async def silent(peer):
@@ -107,9 +108,9 @@ async def test_a_silent_server_is_abandoned_at_the_timeout(send):
         gone.set()
 
     async with raw_server(silent) as host:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await send(host)
+        with pytest.raises(TransportError, match=f"{host} did not respond within") as caught:
+            await send(host, seconds=0.2)
+        assert (caught.value.reason, caught.value.transient) == ("timeout", True)
         async with asyncio.timeout(5):
             await gone.wait()
 
@@ -139,3 +140,24 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced(send):
         for _ in range(3):
             assert (await send(host)).body == EMPTY_PAGE
             await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("opening", ["TLS", "SOCKS"])
+async def test_a_connection_whose_handshake_hangs_is_closed(opening, send):
+    """A server that accepts a connection but never ends the handshake costs no open file after the timeout."""
+    gone = asyncio.Event()
+
+    async def silent(peer):
+        await peer.reader.read()
+        gone.set()
+
+    over_tls = partial(send, scheme="https", seconds=0.2)
+
+    def over_socks(host):
+        return send("oss.invalid", proxy_url=f"socks5://{host}", seconds=0.2)
+
+    async with raw_server(silent, end=b"\x16" if opening == "TLS" else b"\x05") as host:
+        with pytest.raises(TransportError, match="did not respond within"):
+            await (over_tls(host) if opening == "TLS" else over_socks(host))
+        async with asyncio.timeout(5):
+            await gone.wait()

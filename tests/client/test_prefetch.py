@@ -113,7 +113,10 @@ async def test_a_wrong_guess_is_no_failure():
 async def test_requests_at_the_deadline_are_timeouts():
     """At the deadline both requests in flight fail with a timeout."""
     book = Book()
-    async with raw_server(book.respond) as host, rig(target_at(f"http://{host}", timeout=0.5)) as parts:
+    async with (
+        raw_server(book.respond) as host,
+        rig(target_at(f"http://{host}", timeout=0.5, attempt_timeout=1.0)) as parts,
+    ):
         assert (await parts.failure()).reason == "timeout"
         async with asyncio.timeout(5):
             while parts.counts() != (2, 2, 0):  # noqa: ASYNC110 - cancelled requests count themselves later

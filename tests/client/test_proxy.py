@@ -3,26 +3,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from functools import partial
 
 import pytest
 import trustme
 
+from exporter.client.transport import Transport
 from exporter.core.errors import TransportError
+from exporter.core.http import ConnectionSettings, Request
 from tests.rawserver import EMPTY_PAGE, Peer, free_port, raw_server
 
 pytestmark = pytest.mark.anyio
 
 HOST = "oss.invalid"
 """It cannot be resolved, so it can only be reached through a proxy."""
-SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy_of_this_machine(monkeypatch):
-    """Removes the proxy settings of the machine that runs the tests."""
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture
@@ -73,7 +67,7 @@ def recording(seen, **options):
     return raw_server(handle, **options)
 
 
-def proxy(seen, backend, status="200 Connection established"):
+def proxy(seen, backend, status="200 Connection established", **options):
     """A proxy that connects every CONNECT to `backend` and records their heads in `seen`."""
 
     async def copy(reader, writer):
@@ -91,7 +85,7 @@ def proxy(seen, backend, status="200 Connection established"):
             reader, writer = await asyncio.open_connection(*backend.split(":"))
             await asyncio.gather(copy(peer.reader, writer), copy(reader, peer.writer))
 
-    return raw_server(handle)
+    return raw_server(handle, **options)
 
 
 async def test_proxy_url_is_used(https, send, tmp_path, tunnels, requests):
@@ -126,22 +120,96 @@ async def test_a_proxys_password_is_for_the_proxy_only(https, send, tmp_path, tu
     assert b"proxy-authorization" not in requests[0].lower()
 
 
-@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway"])
-async def test_a_proxy_that_refuses_is_reported(status, send):
-    """A proxy that opens no tunnel gives `connect` and names `proxy_url`, without its password."""
+REFUSALS = {
+    "407 Proxy Authentication Required": ("it requires credentials; check the user and password in proxy_url", False),
+    "403 CANARY": ("it does not allow the host; check the rules of the proxy, proxy_url and NO_PROXY", False),
+    "429 Slow down": ("it does not allow the host; check the rules of the proxy, proxy_url and NO_PROXY", True),
+    "502 Bad Gateway": ("it cannot reach the host; check endpoint, and the name server and network of the proxy", True),
+}
+"""A proxy's status for CONNECT → the advice, and whether another attempt may help."""
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+async def test_a_proxy_that_refuses_is_named(status, send):
+    """A proxy that opens no tunnel gives `connect` with its address and status, without its password."""
     async with proxy([], "", status) as way:
         with pytest.raises(TransportError) as caught:
             await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@{way}")
-    assert (caught.value.reason, caught.value.transient) == ("connect", True)
-    assert str(caught.value) == "the proxy refused to connect to oss.invalid; check proxy_url"
+    advice, transient = REFUSALS[status]
+    assert (caught.value.reason, caught.value.transient) == ("connect", transient)
+    assert str(caught.value) == f"the proxy {way} returned {status[:3]} to CONNECT oss.invalid: {advice}"
 
 
-async def test_an_unreachable_proxy_is_reported(send):
-    """A proxy that cannot be reached gives `connect`, without its password."""
-    with pytest.raises(TransportError, match="Connection refused") as caught:
-        await send(HOST, scheme="https", proxy_url=f"http://user:CANARY@127.0.0.1:{free_port()}")
+async def test_an_unreachable_proxy_is_named(send, monkeypatch):
+    """A proxy that cannot be reached gives `connect` with its address and variable, without its password."""
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:CANARY@{address}")
+    with pytest.raises(TransportError) as caught:
+        await send(HOST, scheme="https")
     assert (caught.value.reason, caught.value.transient) == ("connect", True)
-    assert "CANARY" not in str(caught.value)
+    assert str(caught.value) == f"no connection to the proxy {address}: Connection refused; check HTTPS_PROXY"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"", "the connection to the proxy {} ended early: the other side closed it"),
+        (b"SSH-2.0\r\n\r\n", "the proxy {} sent an invalid HTTP response; check proxy_url"),
+    ],
+)
+async def test_a_proxy_that_breaks_off_is_named(answer, text, send):
+    """A proxy that closes the connection or speaks another protocol is blamed, and not the service."""
+    async with raw_server(lambda peer: peer.send(answer)) as way:
+        with pytest.raises(TransportError) as caught:
+            await send(HOST, scheme="https", proxy_url=f"http://{way}")
+    assert str(caught.value) == text.format(way)
+
+
+async def test_a_service_that_breaks_off_behind_a_proxy_is_named(ca, send, tmp_path):
+    """At the end of a tunnel, the service is blamed for an early end, and not the proxy."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(HOST).configure_cert(context)
+    async with raw_server(lambda peer: peer.send(b""), tls=context) as backend, proxy([], backend) as way:
+        with pytest.raises(TransportError, match=r"the connection to oss\.invalid ended early"):
+            await send(HOST, scheme="https", ca_file=str(tmp_path / "ca.pem"), proxy_url=f"http://{way}")
+
+
+async def test_a_proxy_with_an_own_authority(https, ca, send, tmp_path, requests, tunnels):
+    """`tls.ca_file` also names who vouches for an https:// proxy; a failed handshake names the right one of both."""
+    other = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    other.issue_cert("127.0.0.1").configure_cert(context)
+    other.cert_pem.write_to_path(tmp_path / "proxy.pem")
+    other.cert_pem.write_to_path(tmp_path / "both.pem")
+    ca.cert_pem.write_to_path(tmp_path / "both.pem", append=True)
+    async with https(requests) as backend, proxy(tunnels, backend, tls=context) as way:
+
+        async def message(file):
+            with pytest.raises(TransportError) as caught:
+                await send(HOST, scheme="https", ca_file=str(tmp_path / file), proxy_url=f"https://{way}")
+            assert (caught.value.reason, caught.value.transient) == ("tls", False)
+            return str(caught.value)
+
+        assert (await message("ca.pem")).startswith(f"the TLS certificate of the proxy {way} is not trusted (")
+        assert (await message("ca.pem")).endswith("check tls.ca_file and proxy_url")
+        assert (await message("proxy.pem")).startswith("the TLS certificate of oss.invalid is not trusted (")
+        settings = {"ca_file": str(tmp_path / "both.pem"), "proxy_url": f"https://{way}"}
+        assert (await send(HOST, scheme="https", **settings)).body == EMPTY_PAGE
+    assert len(requests) == 1
+
+
+async def test_requests_for_keys_go_the_same_way(https, tmp_path, requests, tunnels):
+    """A request for keys uses the account's proxy and authorities; `tls.server_name` is only for the service."""
+    transport = Transport()
+    async with https(requests, "sts.invalid") as backend, proxy(tunnels, backend) as way:
+        connection = ConnectionSettings(f"http://{way}", str(tmp_path / "ca.pem"), server_name="store.example")
+        request = Request("AssumeRole", "https", "sts.invalid", "/")
+        fetch = partial(transport.fetch, request, max_bytes=1000, seconds=10.0, connection=connection)
+        assert (await fetch(direct=False)).body == EMPTY_PAGE
+        with pytest.raises(TransportError, match=r"no connection to sts\.invalid"):
+            await fetch(direct=True)
+    await transport.close()
+    assert (len(requests), len(tunnels)) == (1, 1)
 
 
 async def test_plain_http_goes_through_a_proxy_too(send, requests):
@@ -182,7 +250,7 @@ async def test_proxy_url_overrides_the_environment(https, send, tmp_path, monkey
 async def test_loopback_never_goes_through_the_environments_proxy(name, monkeypatch, send, requests, wrong):
     """Loopback addresses are reached directly, whatever the environment says."""
     async with recording(requests) as host, recording(wrong) as way:
-        for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for variable in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(variable, f"http://{way}")
         await send(host.replace("127.0.0.1", name))
     assert (len(requests), wrong) == (1, [])

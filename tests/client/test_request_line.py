@@ -45,7 +45,7 @@ async def test_the_signed_request_is_the_sent_one(name, security_token):
         async with rig(target) as parts:
             request = target.provider.sign(target.provider.list_request(token), owned, time.time())
             with parts.transport.budget.body(1000) as limit:
-                await parts.transport.send(request, target.connection, limit)
+                await parts.transport.send(request, target.connection, limit, seconds=10.0)
     line, *lines = heads[0].removesuffix("\r\n\r\n").split("\r\n")
     assert line == f"GET /?batchJob&max-keys=7&continuation-token={quoted} HTTP/1.1"
     headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines)}

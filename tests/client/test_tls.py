@@ -3,12 +3,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
 
+from exporter.client.tls import has_files, make_context
 from exporter.core.errors import TransportError
+from exporter.core.http import ConnectionSettings
+from tests import needs
 from tests.rawserver import EMPTY_PAGE, Peer, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -176,6 +180,54 @@ async def test_unusable_tls_files_are_a_configuration_error(part, fault, authori
     with pytest.raises(TransportError) as caught:
         await send("127.0.0.1:1", scheme="https", **files)
     assert (caught.value.reason, caught.value.transient) == ("config", False)
-    text = "No such file or directory" if fault == "missing" else "no valid certificate and key"
+    invalid = "no valid certificate" if part == "ca_file" else "no valid certificate and key"
+    text = "No such file or directory" if fault == "missing" else invalid
     assert str(caught.value).endswith(f" cannot be used: {text}")
     assert f"tls.{part} {bad}" in str(caught.value)
+
+
+async def test_the_system_decides_whom_to_trust(https, authority, tmp_path, send, monkeypatch):
+    """Without `tls.ca_file`, OpenSSL's own store is used: both its file and its directory of hashed names."""
+    openssl = needs.program("openssl", package="openssl")
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    authority.cert_pem.write_to_path(folder / "company.pem")
+    await asyncio.to_thread(subprocess.run, [openssl, "rehash", folder], check=True, timeout=60)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    async with https("127.0.0.1") as host:
+        assert (await send(host, scheme="https")).body == EMPTY_PAGE
+
+
+def test_the_store_of_the_system_comes_before_that_of_certifi():
+    """The context without `tls.ca_file` has the certificates of the system, and no others if there are any."""
+    paths = ssl.get_default_verify_paths()
+    ours = make_context(ConnectionSettings()).cert_store_stats()
+    if has_files(paths.cafile, paths.capath):
+        assert ours == ssl.create_default_context().cert_store_stats()
+    else:
+        assert ours["x509_ca"] > 100
+
+
+def test_a_system_without_certificates_is_recognised(tmp_path):
+    """A store is a file, or a directory that is not empty."""
+    assert not has_files(None, None)
+    assert not has_files(None, str(tmp_path))
+    (tmp_path / "ca.pem").touch()
+    assert has_files(None, str(tmp_path))
+    assert has_files(str(tmp_path / "ca.pem"), None)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+async def test_a_variable_that_names_nothing_is_named(variable, tmp_path, send, monkeypatch, ca_file):
+    """If SSL_CERT_FILE or SSL_CERT_DIR names nothing, the error says so; with `tls.ca_file` it does not matter."""
+    missing = tmp_path / "missing"
+    monkeypatch.setenv(variable, str(missing))
+    with pytest.raises(TransportError) as caught:
+        await send("127.0.0.1:1", scheme="https")
+    why = "No such file or directory" if variable == "SSL_CERT_FILE" else "Not a directory"
+    assert str(caught.value) == f"{variable} in the environment is {missing}, which cannot be used: {why}"
+    assert (caught.value.reason, caught.value.transient) == ("config", False)
+    with pytest.raises(TransportError, match="Connection refused"):
+        await send("127.0.0.1:1", scheme="https", ca_file=ca_file)

@@ -46,6 +46,7 @@ def test_the_smallest_file_has_the_defaults(targets):
     ("line", "name", "value"),
     [
         ("timeout: 500ms", "timeout", 0.5),
+        ("attempt_timeout: 2s", "attempt_timeout", 2.0),
         ("max_pages: 7", "max_pages", 7),
         ("retries: 0", "retries", 0),
         ("requests_per_second: 0.5", "requests_per_second", 0.5),
@@ -193,7 +194,7 @@ def test_invalid_endpoints(problems, endpoint):
     "proxy",
     [
         "proxy.example:3128",
-        "socks5://user:hunter2@proxy.example",
+        "socks4://user:hunter2@proxy.example",
         "http://",
         "http://:3128",
         "http://proxy.example:0",
@@ -207,9 +208,9 @@ def test_invalid_endpoints(problems, endpoint):
     ],
 )
 def test_invalid_proxies(problems, proxy):
-    """A proxy is the http:// or https:// URL of a host; the message does not show it."""
+    """A proxy is the http://, https:// or socks5:// URL of a host; the message does not show it."""
     assert problems(f"proxy_url: '{proxy}'") == [
-        "accounts[0].proxy_url: must be http:// or https:// with a host, such as http://proxy.example:3128"
+        "accounts[0].proxy_url: must be http://, https:// or socks5:// with a host, such as http://proxy.example:3128"
     ]
 
 

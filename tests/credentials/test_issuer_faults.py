@@ -5,7 +5,7 @@ import logging
 import time
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from exporter.core.errors import CredentialsError
 from exporter.credentials import metadata, oidc
@@ -54,7 +54,7 @@ async def test_an_error_status(failure, cloud):
     made = cloud()
     reasons = {}
     for status in (302, 400, 401, 403, 429, 500, 503):
-        made.fault = lambda _, status=status: PlainTextResponse("hunter2", status)
+        made.fault = lambda _, status=status: JSONResponse({"Message": "hunter2"}, status)
         text, reasons[status] = await failure(made)
         assert text.startswith(f"returned {status}: ")
         assert "hunter2" not in text

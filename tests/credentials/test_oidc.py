@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
@@ -210,3 +210,24 @@ async def test_an_invalid_region(environment, issuer, name, region):
     with pytest.raises(CredentialsError) as caught:
         await issuer({**environment, name: region}).issue(offline, time.time())
     assert (str(caught.value), caught.value.reason) == (f"{name} in the environment is not a valid region", "config")
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        (
+            {"via": "1.1 proxy"},
+            "a proxy answered, not the service; check the rules of the proxy, proxy_url and NO_PROXY",
+        ),
+        ({}, "something other than the service answered; check endpoint, and whether a firewall or a proxy intervenes"),
+    ],
+)
+@BOTH
+async def test_an_answer_of_a_proxy(refreshing, fetch, cloud, headers, text):
+    """An error page that the Security Token Service did not send says who did, and not to check the role."""
+    made = cloud()
+    made.fault = lambda _: PlainTextResponse("<html>Blocked</html>", 403, headers)
+    with pytest.raises(CredentialsError) as caught:
+        await refreshing(made).get(fetch)
+    assert str(caught.value).endswith(f" returned 403: {text}")
+    assert caught.value.reason == "http_4xx"

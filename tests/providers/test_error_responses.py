@@ -52,10 +52,32 @@ def error_body(code: str, request_id: str = "", more: str = "") -> str:
 @pytest.mark.parametrize("body", ["", error_body("Unheard"), "<html>Sorry</html>", "\0"])
 def test_a_status_means_something_without_a_known_code(status, reason, transient, says, body):
     """If the code is unknown or missing, the status alone determines the reason, and whether to retry."""
-    error = to_error(status, body)
+    error = to_error(status, body, {"x-request-id": "r-1"})
     assert (error.reason, error.transient, error.status) == (reason, transient, status)
     assert str(error).startswith(f"ListJobs returned {status}")
     assert says in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason", "says"),
+    [
+        (403, {"via": "1.1 squid"}, "http_4xx", "a proxy answered, not the service; check the rules of the proxy"),
+        (503, {"x-squid-error": "ERR_DNS_FAIL 0"}, "http_5xx", "a proxy answered, not the service"),
+        (407, {}, "http_4xx", "a proxy requires credentials; check the user and password"),
+        (401, {"www-authenticate": "Basic"}, "http_4xx", "something other than the service answered; check endpoint"),
+        (403, {}, "http_4xx", "something other than the service answered; check endpoint"),
+        (502, {}, "http_5xx", "something other than the service answered; check endpoint"),
+        (429, {"via": "1.1 squid"}, "throttled", "requests_per_second"),
+        (302, {"via": "1.1 squid"}, "malformed", "redirects are not followed"),
+    ],
+)
+@pytest.mark.parametrize("body", ["", "<html>Sorry</html>", "<Error><Code>", "\0"])
+def test_an_answer_without_a_sign_of_the_service_is_not_blamed_on_it(status, headers, reason, says, body):
+    """An error without the service's request id and code is another server's, and the advice is about that one."""
+    error = to_error(status, body, headers)
+    assert (error.reason, error.transient) == (reason, status in (429, 502, 503))
+    assert f"returned {status}: {says}" in str(error).replace("too many requests; scrape less often or lower ", "")
+    assert "permissions" not in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])

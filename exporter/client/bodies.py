@@ -1,0 +1,77 @@
+"""Reads and decodes the body of a response within its limits."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from isal import igzip_lib, isal_zlib
+
+from exporter.core.errors import MalformedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from exporter.client.body_budget import BodyLimit
+    from exporter.core.interfaces import OnProgress
+
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""Of the body of a response other than 200; the rest is not read."""
+
+
+async def read_body(
+    headers: Mapping[str, str], raw: AsyncIterator[bytes], limit: BodyLimit, on_progress: OnProgress | None
+) -> bytes:
+    """The decoded body. Raises MalformedResponse, and TransportError if the body exceeds `limit`."""
+    length = headers.get("content-length", "")
+    encoded = headers.get("content-encoding", "identity") != "identity"
+    if length.isdecimal() and not encoded and int(length) > limit.max_bytes:
+        limit.grow(int(length))  # raises before any of it takes memory
+    body = bytearray()
+    async with contextlib.aclosing(_decoded(headers, raw, limit.max_bytes + 1)) as pieces:
+        async for piece in pieces:
+            limit.grow(len(body) + len(piece))
+            body += piece
+            if on_progress is not None and on_progress(body):
+                on_progress = None
+    return bytes(body)
+
+
+async def read_error_body(headers: Mapping[str, str], raw: AsyncIterator[bytes]) -> bytes:
+    """The start of an error's body; empty if it cannot be decoded, as the status says more than the body does."""
+    body = bytearray()
+    try:
+        async with contextlib.aclosing(_decoded(headers, raw, MAX_ERROR_BYTES)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+    except MalformedResponse:
+        return b""
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+async def _decoded(headers: Mapping[str, str], raw: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
+    """The body in pieces, decoded, of at most `max_bytes` each. Raises MalformedResponse.
+
+    It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before its size is known.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise MalformedResponse(f"the response has the content encoding {encoding[:20]!r}, which was not requested")
+    gunzip = isal_zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    started = False
+    async for chunk in raw:
+        if gunzip is None:
+            yield chunk
+            continue
+        try:
+            piece = gunzip.decompress(chunk, max_bytes)
+        except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
+            raise MalformedResponse("the response's body is not gzip, as its header says") from error
+        if gunzip.unused_data:  # the decompressor would keep all that follows
+            raise MalformedResponse("the response continues after the end of its gzip body")
+        started = True
+        yield piece
+    if gunzip is not None and started and not gunzip.eof:
+        raise MalformedResponse("the response's gzip body ends too early")
