@@ -174,9 +174,11 @@ def exporter(
 
     `environment` adds to that of this process.
     """
+    # A store has one host for all regions, so each region is an account of its own in the file.
+    entries = [entry | {"regions": [region]} for entry in accounts for region in entry["regions"]]
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         file = Path(directory, "config.yaml")
-        file.write_text(yaml.safe_dump({"accounts": accounts}), encoding="utf-8")
+        file.write_text(yaml.safe_dump({"accounts": entries}), encoding="utf-8")
         flags = [f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--web.max-requests=0"]
         with _running(["-m", module, *flags], environment) as program:
             program.get("/-/ready")

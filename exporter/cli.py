@@ -116,7 +116,7 @@ def _simulate(file: Path | None, addresses: Sequence[listeners.Address]) -> None
 def _scenario(file: Path | None) -> simulator.Scenario:
     if file is None:
         return simulator.Scenario.demo()
-    return simulator.Scenario.from_mapping(config.read_yaml(file), file=str(file))
+    return simulator.Scenario.from_mapping(config.read_yaml(file, first_key="stores"), file=str(file))
 
 
 def _demo(web: options.Web) -> None:

@@ -5,21 +5,26 @@ Reading is strict, and reports all problems at once. This room opens the file an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.config import accounts, yaml_document
+from exporter.config import accounts, strings, yaml_document
 from exporter.core.errors import ConfigError, Problem
-from exporter.core.section import Section
+from exporter.core.section import NamedFile, Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exporter.config.yaml_document import Document
     from exporter.core.target import Target
 
 LARGEST_FILE: Final = 1024 * 1024
 """Bytes; a thousand accounts with every key take less."""
+
+MAX_PROBLEMS: Final = 100
+"""Shown at once; with more, the file is probably not a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,10 @@ class Config:
 
     targets: tuple[Target, ...]
     """In the order of the file; their names are unique."""
+    files: tuple[NamedFile, ...] = ()
+    """The files that it names, each with the key that names it."""
+    accounts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """Each account with the values that are used, defaults included; see `effective`."""
 
 
 def load(
@@ -41,14 +50,13 @@ def load(
     return parse(text, file=str(path), environment=environment, expand=expand)
 
 
-def read_yaml(path: Path, *, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
+def read_yaml(path: Path, *, first_key: str, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
     """Returns the mapping in the YAML file at `path`, read as strictly as a configuration.
 
-    Raises ConfigError.
+    `first_key` is a key that it should have, for messages. Raises ConfigError.
     """
-    document = yaml_document.read(_contents(path, largest_file), file=str(path), environment=None)
-    if document.problems:
-        raise ConfigError(document.problems, file=str(path))
+    document = yaml_document.read(_contents(path, largest_file), file=str(path), first_key=first_key)
+    _raise(document.problems, document, str(path))
     return document.data
 
 
@@ -64,25 +72,33 @@ def _contents(path: Path, largest: int) -> bytes:
     else:
         if len(text) <= largest:
             return text
-        problem = f"is longer than {largest} bytes"
+        problem = f"is longer than {largest} bytes; split it, and start an exporter for each part"
     raise ConfigError((Problem("", problem),), file=str(path))
 
 
 def parse(text: bytes, *, file: str, environment: Mapping[str, str], expand: bool = False) -> Config:
-    """Returns the configuration in `text`. Raises ConfigError with every problem.
+    """Returns the configuration in `text`. Raises ConfigError with every problem, in the order of the file.
 
     Args:
         text: YAML in UTF-8.
         file: the name of the file, for messages; names of files in `text` are relative to its directory.
         environment: the variables for `expand`, and for the credentials source `environment` at each use.
-        expand: whether to replace ${NAME} in strings by that variable, and $$ by $.
+        expand: whether to replace ${NAME} in strings by that variable, and $$ by $; otherwise ${NAME} is a problem.
     """
-    document = yaml_document.read(text, file=file, environment=environment if expand else None)
+    read_string = partial(strings.read, environment=environment if expand else None)
+    document = yaml_document.read(text, file=file, first_key="accounts", read_string=read_string)
     root = Section(document.data, "", [], directory=str(Path(file).parent))
-    targets = accounts.read(root, environment)
+    targets, effective = accounts.read(root, environment)
     root.reject_unknown()
     consequent = (problem for problem in root.problems if problem.path not in document.unreadable)
-    problems = tuple(dict.fromkeys((*document.problems, *consequent)))  # the same default is read by many accounts
-    if problems:
-        raise ConfigError(problems, file=file)
-    return Config(tuple(targets))
+    _raise((*document.problems, *consequent), document, file)
+    return Config(tuple(targets), tuple(dict.fromkeys(root.files)), tuple(effective))
+
+
+def _raise(problems: tuple[Problem, ...], document: Document, file: str) -> None:
+    """Raises ConfigError with the `problems` in the order of the file, if there are any."""
+    found = sorted(dict.fromkeys(problems), key=lambda problem: document.position(problem.path))
+    if len(found) > MAX_PROBLEMS:
+        found[MAX_PROBLEMS:] = [Problem("", f"there are more problems; correct these {MAX_PROBLEMS} first")]
+    if found:
+        raise ConfigError(tuple(found), file=file)

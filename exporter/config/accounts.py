@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import credentials
 from exporter.client import proxies
+from exporter.config.yaml_document import MAX_VALUES
 from exporter.core.http import ConnectionSettings
 from exporter.core.jobs import STATUSES
-from exporter.core.section import Section
+from exporter.core.section import MAX_HINTS, Section
 from exporter.core.target import JobPolicy, Target
 from exporter.providers import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from exporter.core.interfaces import Provider
+
+MAX_TARGETS: Final = 5000
+"""Of one exporter, and accounts too; each scrape sends at least one request for each target."""
 
 _OWN_KEYS: Final = ("provider", "account", "credentials")
 """Keys of an account that cannot have a default."""
@@ -22,22 +29,45 @@ _ACCOUNT: Final = r"[^/\s](?:[^/]{0,126}[^/\s])?"
 _ACCOUNT_HINT: Final = "1 to 128 characters, without a slash, and no blank at either end"
 _REGION: Final = r"[a-z0-9][a-z0-9-]{0,62}"
 _REGION_HINT: Final = "a region such as cn-hangzhou, without a prefix such as oss-"
+_ACCOUNTS_HINT: Final = "a list of accounts, each with provider, account and regions"
 _ANY_REGION: Final = "region"
 """For reading a provider's keys when no region is known."""
 
 
-def read(root: Section, environment: Mapping[str, str]) -> list[Target]:
-    """Returns the targets of the file. If there are problems, they are added to `root`, and no target may be used."""
+def read(root: Section, environment: Mapping[str, str]) -> tuple[list[Target], list[dict[str, Any]]]:
+    """Returns the targets of the file, and the values that are used of each account.
+
+    If there are problems, they are added to `root`, and no target may be used.
+    """
     defaults = _read_defaults(root)
     targets: dict[str, Target] = {}
     paths: dict[str, str] = {}
-    for own in root.sections("accounts", hint="a list of accounts, each with provider, account and regions"):
+    effective = []
+    for own in _accounts(root):
         for target in _read_account(own, defaults, environment):
             path = paths.setdefault(target.name, own.path("account"))
             if target.name in targets:
                 own.problem("account", f"the target {target.name} is already defined by {path}")
             targets[target.name] = target
-    return list(targets.values())
+        effective.append(own.effective)
+        if len(targets) > MAX_TARGETS:
+            message = f"there are more than {MAX_TARGETS} targets (accounts in regions) up to here"
+            own.problem("regions", f"{message}; split the file, and start an exporter for each part")
+            break
+    return list(targets.values()), effective
+
+
+def _accounts(root: Section) -> Iterator[Section]:
+    """Yields the accounts, as long as reading them is worth the time."""
+    values = root.size("defaults")
+    for number, own in enumerate(root.sections("accounts", hint=_ACCOUNTS_HINT), 1):
+        if number * values > MAX_VALUES or number > MAX_TARGETS:
+            message = f"has more than {MAX_TARGETS} accounts, or more than {MAX_VALUES} values if each has the defaults"
+            root.problem("accounts", f"{message}; split the file, and start an exporter for each part")
+            return
+        if len(root.problems) > MAX_HINTS:
+            return
+        yield own
 
 
 def _read_defaults(root: Section) -> Section:
@@ -70,8 +100,9 @@ def _read_account(own: Section, defaults: Section, environment: Mapping[str, str
     source = credentials.from_section(
         keys, provider.credential_names, environment, provider=name, account=f"{name}/{account}"
     )
-    regions = _regions(section, f"{name}-")
+    regions = _regions(section, f"{name}-")[: MAX_TARGETS + 1]  # with one more there is a problem in any case
     providers = {region: provider.from_section(section, region) for region in regions or [_ANY_REGION]}
+    _check_hosts(section, providers)
     target = _common_settings(section)
     section.reject_unknown()
     return [
@@ -79,6 +110,14 @@ def _read_account(own: Section, defaults: Section, environment: Mapping[str, str
         for region in regions
         if account
     ]
+
+
+def _check_hosts(section: Section, providers: Mapping[str, Provider]) -> None:
+    """Adds a problem if regions have the same endpoint: then one region's jobs have the label of another."""
+    hosts = {provider.list_request(None).host for provider in providers.values()}
+    if "" not in hosts and len(hosts) < len(providers):  # an empty one has its problem already
+        message = "is the same for several regions; write {region} in it, or make an account for each region"
+        section.problem("endpoint", f"{message}, with the same name and an endpoint of its own")
 
 
 def _provider_keys() -> set[str]:
@@ -136,7 +175,7 @@ def _connection(section: Section) -> ConnectionSettings:
         proxy_url=_proxy_url(section),
         ca_file=tls.file("ca_file"),
         cert_file=tls.file("cert_file"),
-        key_file=tls.file("key_file"),
+        key_file=tls.file("key_file", secret=True),
         server_name=tls.string("server_name", pattern=r"(?:[A-Za-z0-9._-]{1,253})?", hint="a host name"),
         insecure_skip_verify=tls.boolean("insecure_skip_verify", default=False),
     )

@@ -1,37 +1,36 @@
 """From the bytes of a YAML file to plain values and a list of problems.
 
-Values are built here, not by PyYAML: it silently keeps the last of two equal keys, lets a few references expand without
-limit, raises other errors than YAMLError for some scalars, and quotes the file in its messages, which may show secrets.
+Values are built here from the parser's events, not by PyYAML: it silently keeps the last of two equal keys, has the
+numbers of YAML 1.1, and has no limits.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import yaml
 
+from exporter.config import yaml_scalars, yaml_syntax
+from exporter.config.yaml_scalars import TAG
+from exporter.config.yaml_syntax import DocumentError, line_of
 from exporter.core.errors import ConfigError, Problem
-from exporter.core.section import join_path, type_name
+from exporter.core.wording import join_path, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-_TAG: Final = "tag:yaml.org,2002:"
-_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-_SCALARS: Final[dict[str, tuple[str, Callable[[yaml.ScalarNode], object]]]] = {
-    f"{_TAG}null": ("null", lambda _: None),
-    f"{_TAG}bool": ("boolean", _CONSTRUCTOR.construct_yaml_bool),
-    f"{_TAG}int": ("integer", _CONSTRUCTOR.construct_yaml_int),
-    f"{_TAG}float": ("number", _CONSTRUCTOR.construct_yaml_float),
-}
-_STRINGS: Final = {f"{_TAG}{name}" for name in ("str", "timestamp", "value", "merge")}
-"""Types that are read as plain strings: the configuration has no dates."""
-_VARIABLE: Final = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\}|(\{))")
-_MAX_DEPTH: Final = 20
+MAX_DEPTH: Final = 20
 """Of nested lists and mappings; a configuration has 5."""
-_SYNTAX_WORD: Final = re.compile(r"'(?:[:,?\]}-]|<[a-z ]+>)'")
+
+MAX_VALUES: Final = 100_000
+"""Values in the file, lists and mappings included, if each use of an anchor (*name) is a copy of what it names.
+
+A thousand accounts with every key have half of this.
+"""
+
+ReadString: TypeAlias = "Callable[[str], tuple[str, Sequence[str]]]"
+"""Returns what a string of the file stands for, and its problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,154 +40,180 @@ class Document:
     data: dict[str, Any]
     problems: tuple[Problem, ...]
     unreadable: frozenset[str]
+    order: Mapping[str, int]
+    """Counts the paths in the order of the file."""
+
+    def position(self, path: str) -> int:
+        """Returns the number of `path` in `order`; that of the mapping or list above it if the file lacks it."""
+        while path not in self.order:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.order[path]
 
 
-def read(text: bytes, *, file: str, environment: Mapping[str, str] | None) -> Document:
-    """Returns the values in `text`; variables are expanded if there is an `environment`.
+def read(text: bytes, *, file: str, first_key: str, read_string: ReadString | None = None) -> Document:
+    """Returns the values in `text`. `first_key` is a key that the file should have, for messages.
 
-    Raises ConfigError if nothing can be read.
+    Raises ConfigError if the file cannot be read to its end, or is no mapping.
     """
-    reader = _Reader(environment)
-    node, problem = _compose(text)
+    reader = _Reader(yaml_syntax.events(text), read_string)
     data: Any = None
-    if node is not None:
-        data = reader.value(node, "")
-        if not isinstance(data, dict):
-            problem = f"must be a mapping, not {type_name(data)}"
-    # Not raised while another exception is handled: that one may quote the file, and would be shown as the context.
-    if problem:
-        raise ConfigError((*reader.problems, Problem("", problem)), file=file)
-    return Document(data, tuple(reader.problems), frozenset(reader.unreadable))
-
-
-def _compose(text: bytes) -> tuple[yaml.Node | None, str]:
-    """Returns the document's root node, or None and the problem."""
-    decoded = ""
     try:
-        decoded = text.decode("utf-8-sig")
-        node = yaml.SafeLoader(decoded).get_single_node()
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        return None, f"line {line}: is not UTF-8"
-    except yaml.reader.ReaderError as error:
-        line = decoded.count("\n", 0, error.position) + 1
-        return None, f"line {line}: contains a control character, which YAML does not allow"
-    except yaml.MarkedYAMLError as error:
-        return None, _syntax(error)
-    except RecursionError:
-        return None, "is nested too deeply"
-    except (ValueError, OverflowError):  # PyYAML raises these for "\UFFFFFFFF" and for long version numbers
-        return None, "contains an invalid escape sequence, or a number that is too long"
-    return (node, "") if node is not None else (None, "is empty")
+        data = reader.document()
+    except DocumentError as error:
+        problem = Problem(reader.place(error.line), str(error))
+    else:
+        if isinstance(data, dict):
+            return Document(data, tuple(reader.problems), frozenset(reader.unreadable), reader.order)
+        problem = Problem("", _not_a_mapping(data, first_key))
+    raise ConfigError((*reader.problems, problem), file=file)
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    """Returns the place and the problem; of the quoted words only those of YAML itself are kept, none of the file."""
-    mark = error.problem_mark or error.context_mark
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    problem = error.problem or "is not valid YAML"
-    plain = re.sub(
-        r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""",
-        lambda word: word[0] if _SYNTAX_WORD.fullmatch(word[0]) else "<hidden>",
-        problem,
-    )
-    hint = " (a value that begins with * & ! % @ or ` must be in quotes)" if "<hidden>" in plain else ""
-    return f"{place}{plain}{hint}"
+def _not_a_mapping(data: object, first_key: str) -> str:
+    if data is None:
+        return f"is empty; the file begins with a key such as {first_key}:"
+    remedy = f"write {first_key}: on a line above it" if isinstance(data, list) else f"begin with {first_key}:"
+    return f"line 1: must be a mapping, not {type_name(data)}; {remedy}"
 
 
 class _Reader:
-    """Turns nodes into plain values. A node with several references is read once, and its value is shared."""
+    """Turns events into plain values. A value with an anchor is read once, and shared by all that refer to it."""
 
-    def __init__(self, environment: Mapping[str, str] | None) -> None:
-        self._environment = environment
-        self._values: dict[yaml.Node, Any] = {}
-        self._open: set[yaml.Node] = set()
+    def __init__(self, events: Iterator[yaml.Event], read_string: ReadString | None) -> None:
+        self._events = events
+        self._read_string = read_string
+        self._anchors: dict[str, tuple[Any, int] | None] = {}
+        """Each value and its number of values; None while it is being read."""
+        self._values = 0
+        self._open: list[str] = []
+        """The paths of the lists and mappings that are being read."""
+        self._key: tuple[str, int] = ("", 0)
+        """The path and the line of the last key."""
         self.problems: list[Problem] = []
         self.unreadable: set[str] = set()
+        self.order: dict[str, int] = {"": 0}
 
-    def value(self, node: yaml.Node, path: str) -> Any:  # noqa: ANN401 - the file may contain anything
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, path)
-        if node in self._open:
-            return self._unreadable(node, path, "refers to itself")
-        if len(self._open) == _MAX_DEPTH:
-            return self._unreadable(node, path, "is nested too deeply")
-        if node not in self._values:
-            self._open.add(node)
-            self._values[node] = self._collection(node, path)
-            self._open.remove(node)
-        return self._values[node]
+    def place(self, line: int) -> str:
+        """Returns the path that is being read on `line`."""
+        path, key_line = self._key
+        return path if line == key_line else self._open[-1] if self._open else ""
 
-    def _collection(self, node: yaml.Node, path: str) -> Any:  # noqa: ANN401 - likewise
-        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-            return [self.value(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-            return self._mapping(node, path)
-        return self._unreadable(node, path, "has a type tag (!), which is not allowed")
+    def document(self) -> Any:  # noqa: ANN401 - the file may contain anything
+        """Returns the value of the only document; None if there is none. Raises DocumentError."""
+        next(self._events)
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return None
+        data = self._value(next(self._events), "")
+        next(self._events)
+        more = next(self._events)
+        if isinstance(more, yaml.DocumentStartEvent):
+            raise DocumentError("a second document begins here (---); keep one, each file has one", line_of(more))
+        return data
 
-    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
+    def _value(self, event: yaml.Event, path: str) -> Any:  # noqa: ANN401 - likewise
+        self.order.setdefault(path, len(self.order))
+        before = self._values
+        self._count(1, event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path)
+        anchor = event.anchor if isinstance(event, yaml.NodeEvent) else None
+        if anchor:
+            self._anchors[anchor] = None
+        value = self._scalar(event, path) if isinstance(event, yaml.ScalarEvent) else self._collection(event, path)
+        if anchor:
+            self._anchors[anchor] = (value, self._values - before)
+        return value
+
+    def _count(self, values: int, event: yaml.Event) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            message = f"there are more than {MAX_VALUES} values up to here, each use of an anchor (*) counted as a copy"
+            raise DocumentError(f"{message}; split the file, or use fewer anchors", line_of(event))
+
+    def _alias(self, event: yaml.AliasEvent, path: str) -> Any:  # noqa: ANN401 - likewise
+        name = event.anchor or ""
+        if name not in self._anchors:
+            message = f"refers (*) to an anchor (&) that is not above it; {yaml_syntax.IN_QUOTES}"
+            return self._unreadable_at(event, path, message)
+        known = self._anchors[name]
+        if known is None:
+            return self._unreadable_at(event, path, "refers to itself; remove the reference (*)")
+        value, values = known
+        self._count(values, event)
+        return value
+
+    def _collection(self, event: yaml.Event, path: str) -> Any:  # noqa: ANN401 - likewise
+        if len(self._open) == MAX_DEPTH:
+            message = f"lists and mappings are nested more than {MAX_DEPTH} deep; close the brackets that are open"
+            raise DocumentError(message, line_of(event))
+        self._open.append(path)
+        sequence = isinstance(event, yaml.SequenceStartEvent)
+        value: Any = self._sequence(path) if sequence else self._mapping(path)
+        self._open.pop()
+        tag = event.tag if isinstance(event, yaml.CollectionStartEvent) else None
+        if tag not in (None, f"{TAG}seq" if sequence else f"{TAG}map"):
+            return self._unreadable_at(
+                event, path, "has a type tag (!), which is not allowed; remove it, or put the value in quotes"
+            )
+        return value
+
+    def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
+        """Yields the events up to the `end` of the collection that is being read."""
+        while not isinstance(event := next(self._events), end):
+            yield event
+
+    def _sequence(self, path: str) -> list[Any]:
+        items = self._until(yaml.SequenceEndEvent)
+        return [self._value(event, f"{path}[{index}]") for index, event in enumerate(items)]
+
+    def _mapping(self, path: str) -> dict[str, Any]:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         merged: list[dict[str, Any]] = []
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
+        for event in self._until(yaml.MappingEndEvent):
+            line = line_of(event)
+            if not isinstance(event, yaml.ScalarEvent):
                 self.problems.append(Problem(path, f"line {line}: a key must be a word, not a list or a mapping"))
+                self._value(event, path)
+                self._value(next(self._events), path)
                 continue
-            key = key_node.value
+            key = event.value
             place = join_path(path, key)
-            if key in lines:
-                self.problems.append(Problem(place, f"duplicate key (lines {lines[key]} and {line})"))
-                continue
-            lines[key] = line
-            if key_node.tag == f"{_TAG}merge":
-                merged += self._merged(value_node, path, place)
+            self._key = (place, line)
+            if key == "<<" and event.implicit[0]:
+                merged += self._merged(next(self._events), path, place)
+            elif key in lines:
+                self.problems.append(Problem(place, f"duplicate key (lines {lines[key]} and {line}); remove one"))
+                self._value(next(self._events), place)
             else:
-                values[key] = self.value(value_node, place)
+                values[key] = self._value(next(self._events), place)
+            lines.setdefault(key, line)
         for mapping in merged:
             for key, value in mapping.items():
                 values.setdefault(key, value)
         return values
 
-    def _merged(self, node: yaml.Node, path: str, place: str) -> list[dict[str, Any]]:
+    def _merged(self, event: yaml.Event, path: str, place: str) -> list[dict[str, Any]]:
         """Returns the mappings that `<<` merges; the first one that has a key wins."""
-        value = self.value(node, path)
+        value = self._value(event, path)
         mappings = value if isinstance(value, list) else [value]
         if all(isinstance(mapping, dict) for mapping in mappings):
             return mappings
-        self._unreadable(node, place, "must be a mapping or a list of mappings (*name)")
+        if path not in self.unreadable:
+            self._unreadable_at(event, place, "must be a mapping or a list of mappings (*name)")
         return []
 
-    def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:  # noqa: ANN401 - likewise
-        if node.tag in _STRINGS:
-            return node.value if self._environment is None else self._expanded(node.value, path, self._environment)
-        if node.tag not in _SCALARS:
-            return self._unreadable(node, path, "has a type tag (!), which is not allowed")
-        name, construct = _SCALARS[node.tag]
+    def _scalar(self, event: yaml.ScalarEvent, path: str) -> Any:  # noqa: ANN401 - likewise
         try:
-            return construct(node)
-        except (ValueError, KeyError, IndexError, OverflowError):
-            return self._unreadable(node, path, f"is not a valid {name}")
+            value = yaml_scalars.read(event.value, event.tag, plain=event.implicit[0])
+        except ValueError as error:
+            return self._unreadable_at(event, path, str(error))
+        if isinstance(value, str) and self._read_string is not None:
+            value, problems = self._read_string(value)
+            self.problems.extend(Problem(path, message) for message in problems)
+            if problems:
+                self.unreadable.add(path)
+        return value
 
-    def _expanded(self, text: str, path: str, environment: Mapping[str, str]) -> str:
-        """Returns `text` with variables replaced by their values, which are not expanded again."""
-        problems: dict[str, None] = {}
-
-        def replacement(match: re.Match[str]) -> str:
-            if match[1] is None:
-                if match[2]:
-                    problems["contains ${ without a name and }; write ${NAME}, or $$ for a dollar sign"] = None
-                return "$"
-            if match[1] not in environment:
-                problems[f"the environment variable {match[1]} is not set"] = None
-            return environment.get(match[1], "")
-
-        expanded = _VARIABLE.sub(replacement, text)
-        self.problems.extend(Problem(path, message) for message in problems)
-        if problems:
-            self.unreadable.add(path)
-        return expanded
-
-    def _unreadable(self, node: yaml.Node, path: str, message: str) -> None:
-        self.problems.append(Problem(path, f"line {node.start_mark.line + 1}: {message}"))
+    def _unreadable_at(self, event: yaml.Event, path: str, message: str) -> None:
+        self.problems.append(Problem(path, f"line {line_of(event)}: {message}"))
         self.unreadable.add(path)

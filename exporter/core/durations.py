@@ -19,6 +19,12 @@ def parse(text: str) -> float | None:
     return sum(float(part) * seconds for part, seconds in zip(match.groups("0"), _SECONDS.values(), strict=True))
 
 
+def nearest(text: str) -> str:
+    """Returns the duration that `text` was probably meant to be, such as 10s for 10 or "10 S"; "" if there is none."""
+    word = text.replace(" ", "").lower()
+    return next((guess for guess in (word, f"{word}s") if parse(guess) is not None), "")
+
+
 def to_text(seconds: float) -> str:
     """Returns the duration in the largest unit in which it is a whole number, rounded to the millisecond."""
     milliseconds = round(seconds * 1000)

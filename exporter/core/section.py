@@ -10,20 +10,52 @@ of lists are shown.
 
 from __future__ import annotations
 
-import difflib
 import re
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from exporter.core import durations
 from exporter.core.errors import Problem
+from exporter.core.wording import (
+    SIMILAR,
+    boolean_hint,
+    did_you_mean,
+    join_path,
+    number_hint,
+    one_of,
+    quote_hint,
+    shown,
+    type_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-_LONGEST_SHOWN: Final = 60
-"""Characters of a value in a message."""
 _MISSING: Final = object()
+
+MAX_HINTS: Final = 100
+"""Problems with a similar word: to look for one takes a millisecond, and there may be as many problems as values."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file that the configuration names; `path` is that of the key. A `secret` one is for this user only."""
+
+    path: str
+    name: str
+    secret: bool
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What a section shares with all that are made from it."""
+
+    files: list[NamedFile] = field(default_factory=list)
+    seen: set[Problem] = field(default_factory=set)
+    """The problems found so far: the same default is read for many accounts."""
+    wrong_defaults: set[str] = field(default_factory=set)
+    """The paths of values in a partial section that have a problem, and are not read again."""
 
 
 class Section:
@@ -48,20 +80,30 @@ class Section:
         self._defaults = defaults
         self._partial = partial
         self._directory = directory
+        self._shared = _Shared()
         self.problems = problems
         self.known: set[str] = set()
         """The keys that were read, whether the mapping has them or not."""
+        self.effective: dict[str, Any] = {}
+        """The values that were read, defaults included, as the file spells them."""
+
+    @property
+    def files(self) -> list[NamedFile]:
+        """The files that were read as values, here and in all sections made from the same one."""
+        return self._shared.files
 
     def with_defaults(self, defaults: Section) -> Self:
         """Returns the same section over `defaults`; the keys read so far stay known."""
         section = self._derive(self._mapping, self._path, defaults)
-        section.known = self.known
+        section.known, section.effective = self.known, self.effective
         return section
 
     def _derive(self, mapping: Mapping[str, Any], path: str, defaults: Section | None) -> Self:
-        return type(self)(
+        section = type(self)(
             mapping, path, self.problems, defaults=defaults, partial=self._partial, directory=self._directory
         )
+        section._shared = self._shared  # noqa: SLF001 - of the same class
+        return section
 
     def path(self, key: str) -> str:
         """Returns the path of `key`, for a message."""
@@ -73,11 +115,23 @@ class Section:
         """Returns whether the mapping or its defaults contain `key`."""
         return key in self._mapping or (self._defaults is not None and self._defaults.has(key))
 
+    def size(self, key: str) -> int:
+        """Returns the number of values under `key`, lists and mappings included; 1 if it is absent."""
+        return _size(self._mapping.get(key))
+
     def problem(self, key: str, message: str, *, index: int | None = None) -> None:
         """Add a problem with `key`, or with the item at `index` of the list under it."""
-        if key in self._mapping or not self._partial:
-            item = "" if index is None else f"[{index}]"
-            self.problems.append(Problem(self.path(key) + item, message))
+        path = self.path(key)
+        if key not in self._mapping and (self._partial or path in self._shared.wrong_defaults):
+            return
+        if self._partial:
+            self._shared.wrong_defaults.add(path)
+        self._add(Problem(path if index is None else f"{path}[{index}]", message))
+
+    def _add(self, problem: Problem) -> None:
+        if problem not in self._shared.seen:
+            self._shared.seen.add(problem)
+            self.problems.append(problem)
 
     def forbid(self, key: str, message: str) -> None:
         """Add a problem if the section has `key`."""
@@ -85,20 +139,28 @@ class Section:
         if self.has(key):
             self.problem(key, message)
 
-    def _read(self, key: str) -> Any:  # noqa: ANN401 - the file may contain anything here
+    def _read(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - the file may contain anything here
+        """Returns the value of `key`, _MISSING if there is none; `default` is what is used then."""
         self.known.add(key)
+        value = self._find(key)
+        self.effective[key] = default if value is _MISSING else value
+        return value
+
+    def _find(self, key: str) -> Any:  # noqa: ANN401 - likewise
         if key in self._mapping:
             return self._mapping[key]
-        return self._defaults._read(key) if self._defaults is not None else _MISSING  # noqa: SLF001 - of the same class
+        if self._defaults is None or self.path(key) in self._shared.wrong_defaults:
+            return _MISSING
+        return self._defaults._find(key)  # noqa: SLF001 - of the same class
 
     def string(self, key: str, default: str = "", *, pattern: str = "", hint: str = "", required: bool = False) -> str:
         """Returns a string of printable characters, all of which `pattern` must match; `hint` describes it in words."""
-        value = self._read(key)
+        value = self._read(key, default)
         if value is _MISSING:
             if required:
                 self.problem(key, f"is required{f': {hint}' if hint else ''}")
         elif not isinstance(value, str):
-            self.problem(key, f"must be a string, not {type_name(value)}{_quote_hint(value)}")
+            self.problem(key, f"must be a string, not {type_name(value)}{quote_hint(value)}")
         elif required and not value:
             self.problem(key, f"must not be empty{f': {hint}' if hint else ''}")
         elif not value.isprintable():
@@ -109,30 +171,33 @@ class Section:
             return value
         return default
 
-    def file(self, key: str, *, required: bool = False) -> str:
+    def file(self, key: str, *, required: bool = False, secret: bool = False) -> str:
         """Returns the name of a file, joined to the directory of the configuration; "" if `key` is absent or empty."""
         name = self.string(key, required=required, hint="the name of a file")
-        return str(PurePath(self._directory, name)) if name else ""
+        if name:
+            name = self.effective[key] = str(PurePath(self._directory, name))
+            self.files.append(NamedFile(self.path(key), name, secret))
+        return name
 
     def choice(self, key: str, known: Collection[str], default: str = "") -> str:
         """Returns one of the words `known`, or "" if the value is none of them; without a default it is required."""
-        value = self._read(key)
+        value = self._read(key, default)
         if value is _MISSING:
             if not default:
-                self.problem(key, f"is required: {_one_of(known)}")
+                self.problem(key, f"is required: {one_of(known)}")
             return default
         if isinstance(value, str) and value in known:
             return value
-        self.problem(key, f"must be {_one_of(known)}, not {shown(value)}")
+        self.problem(key, f"must be {one_of(known)}, not {shown(value)}")
         return ""
 
     def integer(self, key: str, default: int, *, minimum: int, maximum: int) -> int:
         """Returns an integer from `minimum` to `maximum`."""
-        value = self._read(key)
+        value = self._read(key, default)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int):
-            self.problem(key, f"must be an integer, not {type_name(value)}")
+            self.problem(key, f"must be an integer, not {type_name(value)}{number_hint(value)}")
             return default
         if not minimum <= value <= maximum:
             self.problem(key, f"must be from {minimum} to {maximum}, not {shown(value)}")
@@ -141,11 +206,11 @@ class Section:
 
     def number(self, key: str, default: float, *, minimum: float, maximum: float) -> float:
         """Returns a number from `minimum` to `maximum`."""
-        value = self._read(key)
+        value = self._read(key, default)
         if value is _MISSING:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.problem(key, f"must be a number, not {type_name(value)}")
+            self.problem(key, f"must be a number, not {type_name(value)}{number_hint(value)}")
             return default
         if not minimum <= value <= maximum:
             self.problem(key, f"must be from {minimum:g} to {maximum:g}, not {shown(value)}")
@@ -154,22 +219,24 @@ class Section:
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """Returns true or false."""
-        value = self._read(key)
+        value = self._read(key, default)
         if value is _MISSING:
             return default
         if not isinstance(value, bool):
-            self.problem(key, f"must be true or false, not {type_name(value)}")
+            self.problem(key, f"must be true or false, not {type_name(value)}{boolean_hint(value)}")
             return default
         return value
 
     def duration(self, key: str, default: float, *, minimum: float = 0.0, maximum: float = 3650 * 86400.0) -> float:
         """Returns the seconds of a duration such as 500ms, 10s, 5m, 1h or 7d, from `minimum` to `maximum` seconds."""
-        value = self._read(key)
+        value = self._read(key, durations.to_text(default))
         if value is _MISSING:
             return default
         seconds = durations.parse(value) if isinstance(value, str) else None
         if seconds is None:
-            self.problem(key, f"must be a duration such as {durations.EXAMPLES}, not {shown(value)}")
+            near = durations.nearest(shown(value).strip("'"))
+            hint = f"; write {near}" if near else ""
+            self.problem(key, f"must be a duration such as {durations.EXAMPLES}, not {shown(value)}{hint}")
             return default
         if not minimum <= seconds <= maximum:
             bounds = f"{durations.to_text(minimum)} to {durations.to_text(maximum)}"
@@ -185,7 +252,7 @@ class Section:
         Each must be one of `allowed`, if that is not empty, and `pattern` must match all of it; `hint` describes one in
         words.
         """
-        value = self._read(key)
+        value = self._read(key, [])
         expected = f": a list, each {hint}" if hint else ""
         if value is _MISSING:
             if required:
@@ -199,9 +266,9 @@ class Section:
         valid: dict[str, None] = {}
         for index, item in enumerate(value):
             if not isinstance(item, str):
-                message = f"must be a string, not {type_name(item)}{_quote_hint(item)}"
+                message = f"must be a string, not {type_name(item)}{quote_hint(item)}"
             elif allowed and item not in allowed:
-                message = f"{shown(item)} is unknown{did_you_mean(item, allowed)}"
+                message = f"{shown(item)} is unknown{self._hint(item, allowed)}"
             elif pattern and not re.fullmatch(pattern, item):
                 message = f"must be {hint or pattern}, not {shown(item)}"
             elif item in valid:
@@ -222,6 +289,7 @@ class Section:
             value = {}
         section = self._derive(value, join_path(self._path, key), defaults)
         section._partial |= partial  # noqa: SLF001 - of the same class
+        self.effective[key] = section.effective
         return section
 
     def sections(self, key: str, *, hint: str) -> Iterator[Section]:
@@ -249,61 +317,17 @@ class Section:
         for key, value in self._mapping.items():
             if key in known:
                 continue
-            hint = did_you_mean(key, known)
-            if discreet and value is None and not _nearest(key, known):
-                self.problems.append(Problem(self._path, f"contains an unknown key{hint}"))
+            hint = self._hint(key, known)
+            if discreet and value is None and not hint.startswith(SIMILAR):
+                self._add(Problem(self._path, f"contains an unknown key{hint}"))
             else:
                 self.problem(key, f"is not a known key{hint}")
 
-
-def join_path(path: str, key: str) -> str:
-    """Returns the path of `key` below `path`. A strange key is cut before what may be a value glued to it."""
-    match = re.match(r"[^:=\s]{1,40}", key)
-    name = "".join(character for character in match[0] if character.isprintable()) if match else ""
-    name = name if name == key else name + "…"
-    return f"{path}.{name}" if path else name
+    def _hint(self, word: str, known: Collection[str]) -> str:
+        """Returns the end of a message about `word`, or nothing if there are many problems already."""
+        return did_you_mean(word, known) if len(self.problems) < MAX_HINTS else ""
 
 
-def type_name(value: object) -> str:
-    """Returns what YAML calls the type of `value`, with its article."""
-    names = {
-        bool: "a boolean",
-        int: "an integer",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return "nothing" if value is None else names.get(type(value), f"a {type(value).__name__}")
-
-
-def shown(value: object) -> str:
-    """Returns `value` cut to the length of a message; for a list, a mapping or a very long number only its type."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, int | float | str) or (isinstance(value, int) and value.bit_length() > _LONGEST_SHOWN * 3):
-        return type_name(value)
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them."""
-    near = _nearest(word, known)
-    return f"; did you mean {near}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
-
-
-def _nearest(word: str, known: Collection[str]) -> str:
-    if len(word) > _LONGEST_SHOWN:
-        return ""
-    by_case = {name.lower(): name for name in sorted(known)}
-    near = difflib.get_close_matches(word.lower(), by_case, n=1)
-    return by_case[near[0]] if near else ""
-
-
-def _one_of(known: Collection[str]) -> str:
-    return f"one of {', '.join(sorted(known))}" if len(known) > 1 else "".join(known)
-
-
-def _quote_hint(value: object) -> str:
-    return " (put it in quotes)" if isinstance(value, bool | int | float) else ""
+def _size(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_size, inner))

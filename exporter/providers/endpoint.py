@@ -12,6 +12,10 @@ from exporter.core.http import is_loopback
 if TYPE_CHECKING:
     from exporter.core.section import Section
 
+LONGEST: Final = 512
+"""Characters of an endpoint; the name of a host has 253 at most."""
+
+_URL: Final = "a URL such as https://oss-cn-hangzhou.aliyuncs.com, without path, query or user"
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -26,15 +30,12 @@ class Endpoint:
     def from_section(cls, section: Section, default: str, **names: str) -> Self:
         """The endpoint of a section, with `names` in place of its braces; problems are added to the section's."""
         allow_http = section.boolean("allow_http", default=False)
-        text = section.string("endpoint", default)
-        problem = ""
-        for name in re.findall(r"\{([^}]*)\}", text):
-            if name not in names:
-                known = ", ".join("{" + name + "}" for name in names)
-                problem = f"{{{name}}} is not a known placeholder; known: {known}"
-            text = text.replace("{" + name + "}", names.get(name, "x"))
-        scheme, host, wrong = _split(text)
-        problem = problem or wrong
+        text = section.string("endpoint", default, pattern=f".{{0,{LONGEST}}}", hint=_URL)
+        unknown = [name for name in re.findall(r"\{([^}]*)\}", text) if name not in names]
+        scheme, host, problem = _split(re.sub(r"\{([^}]*)\}", lambda match: names.get(match[1], "x"), text))
+        if unknown:
+            known = ", ".join("{" + name + "}" for name in names)
+            problem = f"{{{unknown[-1]}}} is not a known placeholder; known: {known}"
         if not problem and scheme == "http" and not allow_http and not is_loopback(host):
             problem = "would send signatures unencrypted over http://; use https://, or set allow_http: true"
         if problem:
@@ -44,7 +45,7 @@ class Endpoint:
 
 def _split(text: str) -> tuple[str, str, str]:
     """Scheme, host with port, and the problem with `text` (empty: none)."""
-    wrong = "must be a URL such as https://oss-cn-hangzhou.aliyuncs.com, without path, query or user"
+    wrong = f"must be {_URL}"
     try:
         parts = urlsplit(text)
         port = parts.port

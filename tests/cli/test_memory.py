@@ -61,15 +61,18 @@ def test_endless_bodies_stay_within_a_budget(start, tmp_path, targets, limit):
         keys = {"source": "static", "access_key_id": "an-id", "access_key_secret": "a-secret"}
         store = fresh_store()
         accounts = [
-            {
-                "provider": "oss",
-                "account": "hostile",
-                "regions": [f"cn-{number}" for number in range(targets)],
-                "endpoint": hostile,
-                "credentials": keys,
-                "retries": 0,
-                "requests_per_second": 0,
-            },
+            *(
+                {
+                    "provider": "oss",
+                    "account": "hostile",
+                    "regions": [f"cn-{number}"],
+                    "endpoint": hostile,
+                    "credentials": keys,
+                    "retries": 0,
+                    "requests_per_second": 0,
+                }
+                for number in range(targets)
+            ),
             {
                 "provider": "oss",
                 "account": "healthy",

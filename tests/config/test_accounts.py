@@ -191,6 +191,27 @@ def test_invalid_endpoints(problems, endpoint):
 
 
 @pytest.mark.parametrize(
+    "provider", ["oss", "cos, uin: '1', appid: '2'", "s3, account_id: '111122223333'"], ids=lambda text: text[:3]
+)
+def test_an_endpoint_without_the_region(targets, problems, provider):
+    """An endpoint that is the same for two regions is a problem for every provider, also if it is a default."""
+    account = f"{{provider: {provider}, account: a, regions: [r1, r2], endpoint: 'https://%s.example'}}"
+    assert len(targets(text=f"accounts: [{account % '{region}'}]")) == 2
+    message = "is the same for several regions; write {region} in it, or make an account for each region"
+    [problem] = problems(text=f"accounts: [{account % 'store'}]")
+    assert problem.startswith(f"accounts[0].endpoint: {message}")
+    text = f"defaults: {{endpoint: https://store.example}}\naccounts: [{account.partition(', endpoint')[0]}}}]"
+    assert [problem.partition(": ")[0] for problem in problems(text=text)] == ["defaults.endpoint"]
+
+
+def test_an_account_for_each_region(targets):
+    """Accounts with the same name and other regions can have an endpoint each, without a placeholder."""
+    entry = "{{provider: oss, account: a, regions: [{0}], endpoint: 'https://{0}.example'}}".format
+    parsed = targets(text=f"accounts: [{entry('r1')}, {entry('r2')}]")
+    assert [target.name for target in parsed] == ["oss/a/r1", "oss/a/r2"]
+
+
+@pytest.mark.parametrize(
     "proxy",
     [
         "proxy.example:3128",

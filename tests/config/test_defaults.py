@@ -39,7 +39,7 @@ accounts:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("timeout: 3", "defaults.timeout: must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 3"),
+        ("timeout: 3", "defaults.timeout: must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 3; write 3s"),
         ("jobs: {max: -1}", "defaults.jobs.max: must be from 0 to 1000000, not -1"),
         ("jobs: [1]", "defaults.jobs: must be a mapping, not a list"),
         ("jobs: {statuses: [Activ]}", "defaults.jobs.statuses[0]: 'Activ' is unknown; did you mean Active?"),
@@ -93,10 +93,10 @@ def test_an_account_of_an_unknown_provider_is_checked(problems):
     """If the provider is unknown, the keys that all providers have are still checked."""
     text = "accounts: [{provider: os, account: a/b, timeout: 3, tiemout: 3s, page_size: 9, credentials: {any: thing}}]"
     assert problems(text=text) == [
+        "accounts[0].regions: is required: a list, each a region such as cn-hangzhou, without a prefix such as oss-",
         "accounts[0].provider: must be one of cos, oss, s3, not 'os'",
         "accounts[0].account: must be 1 to 128 characters, without a slash, and no blank at either end",
-        "accounts[0].regions: is required: a list, each a region such as cn-hangzhou, without a prefix such as oss-",
-        "accounts[0].timeout: must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 3",
+        "accounts[0].timeout: must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 3; write 3s",
         "accounts[0].tiemout: is not a known key; did you mean timeout?",
     ]
 

@@ -28,10 +28,10 @@ def test_a_file(tmp_path):
 
 
 def test_variables(tmp_path):
-    """Variables in a file are expanded only with `expand`."""
+    """Variables in a file are expanded with `expand`, and are a problem without it."""
     path = tmp_path / "config.yaml"
     path.write_bytes(GOOD.replace(b"account: a", b"account: '${A}'"))
-    assert load(path, environment={"A": "one"}).targets[0].account == "${A}"
+    assert "accounts[0].account: contains a variable" in wrong(path)
     assert load(path, environment={"A": "one"}, expand=True).targets[0].account == "one"
 
 
@@ -50,21 +50,22 @@ def test_the_largest_file(tmp_path):
     path.write_bytes(GOOD.ljust(LARGEST_FILE))
     assert len(load(path, environment={}).targets) == 1
     path.write_bytes(GOOD.ljust(LARGEST_FILE + 1))
-    assert wrong(path) == "is longer than 1048576 bytes"
-    assert wrong(path, largest_file=100) == "is longer than 100 bytes"
+    remedy = "split it, and start an exporter for each part"
+    assert wrong(path) == f"is longer than 1048576 bytes; {remedy}"
+    assert wrong(path, largest_file=100) == f"is longer than 100 bytes; {remedy}"
 
 
 def test_a_plain_yaml_file(tmp_path):
     """Another YAML file is read as strictly as a configuration, without expanding variables."""
     path = tmp_path / "scenario.yaml"
     path.write_text("a: {b: [1, '${C}']}")
-    assert read_yaml(path) == {"a": {"b": [1, "${C}"]}}
+    assert read_yaml(path, first_key="a") == {"a": {"b": [1, "${C}"]}}
     path.write_text("a: 1\na: 2")
     with pytest.raises(ConfigError) as caught:
-        read_yaml(path)
-    assert str(caught.value) == f"{path}: a: duplicate key (lines 1 and 2)"
+        read_yaml(path, first_key="a")
+    assert str(caught.value) == f"{path}: a: duplicate key (lines 1 and 2); remove one"
     with pytest.raises(ConfigError, match="is longer than 3 bytes"):
-        read_yaml(path, largest_file=3)
+        read_yaml(path, first_key="a", largest_file=3)
 
 
 def test_every_problem_names_the_file(tmp_path):
@@ -74,8 +75,8 @@ def test_every_problem_names_the_file(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load(path, environment={})
     assert str(caught.value).splitlines() == [
-        f"{path}: defaults: must be a mapping, not an integer",
         f"{path}: accounts[0]: must be a mapping, not an integer",
+        f"{path}: defaults: must be a mapping, not an integer",
     ]
 
 

@@ -34,6 +34,14 @@ def test_invalid_durations(text):
     assert durations.parse(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"), [("10", "10s"), ("1.5", "1.5s"), ("10 s", "10s"), ("5M", "5m"), ("1w", ""), ("-1", ""), ("", "")]
+)
+def test_what_was_probably_meant(text, meant):
+    """A number without a unit is seconds; blanks and upper case are corrected; anything else has no suggestion."""
+    assert durations.nearest(text) == meant
+
+
 @settings(deadline=None)
 @given(st.integers(0, 10**9).map(lambda milliseconds: milliseconds / 1000))
 def test_a_duration_survives_its_text(seconds):

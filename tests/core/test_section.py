@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.section import Section, did_you_mean, join_path, shown
+from exporter.core.section import Section
+from exporter.core.wording import did_you_mean, join_path, shown
 
 
 def section(mapping, **options):
@@ -27,16 +28,26 @@ def messages(section):
         (lambda s: s.string("key", pattern="[a-z]+", hint="a word"), "A", "must be a word"),
         (lambda s: s.choice("key", ["b", "a"], "a"), "c", "must be one of a, b, not 'c'"),
         (lambda s: s.choice("key", ["a"]), [], "must be a, not a list"),
-        (lambda s: s.integer("key", 1, minimum=1, maximum=9), "1", "must be an integer, not a string"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), "1", "must be an integer, not a string; write 1"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), "1_0", "must be an integer, not a string; write 10"),
+        (lambda s: s.integer("key", 1, minimum=1, maximum=9), "x", "must be an integer, not a string"),
         (lambda s: s.integer("key", 1, minimum=1, maximum=9), True, "must be an integer, not a boolean"),
         (lambda s: s.integer("key", 1, minimum=1, maximum=9), 1.0, "must be an integer, not a number"),
         (lambda s: s.integer("key", 1, minimum=1, maximum=9), 10, "must be from 1 to 9, not 10"),
-        (lambda s: s.number("key", 1, minimum=0, maximum=9), "1", "must be a number, not a string"),
+        (lambda s: s.number("key", 1, minimum=0, maximum=9), "1", "must be a number, not a string; write 1"),
         (lambda s: s.number("key", 1, minimum=0, maximum=9), False, "must be a number, not a boolean"),
         (lambda s: s.number("key", 1, minimum=0, maximum=9), float("nan"), "must be from 0 to 9, not nan"),
         (lambda s: s.number("key", 1, minimum=0, maximum=9), float("inf"), "must be from 0 to 9, not inf"),
-        (lambda s: s.boolean("key", default=True), "yes", "must be true or false, not a string"),
-        (lambda s: s.duration("key", 1), 10, "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 10"),
+        (lambda s: s.boolean("key", default=True), "yes", "must be true or false, not a string; write true"),
+        (lambda s: s.boolean("key", default=True), "Off", "must be true or false, not a string; write false"),
+        (lambda s: s.boolean("key", default=True), "maybe", "must be true or false, not a string"),
+        (lambda s: s.duration("key", 1), 10, "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 10; write 10s"),
+        (
+            lambda s: s.duration("key", 1),
+            "5 M",
+            "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not '5 M'; write 5m",
+        ),
+        (lambda s: s.duration("key", 1), "soon", "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not 'soon'"),
         (lambda s: s.duration("key", 1), True, "must be a duration such as 500ms, 10s, 5m, 1h or 7d, not true"),
         (lambda s: s.duration("key", 1, minimum=0.1, maximum=90), "2m", "must be from 100ms to 90s, not '2m'"),
         (lambda s: s.strings("key"), "a", "must be a list of strings, not a string"),

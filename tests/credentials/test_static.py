@@ -70,7 +70,7 @@ async def test_a_missing_file_may_appear_later(source):
     static, file = source
     with pytest.raises(CredentialsError) as caught:
         await static.get(offline)
-    assert str(caught.value) == f"{file} cannot be read: No such file or directory"
+    assert str(caught.value) == f"credentials.secret_file: {file} cannot be read: No such file or directory"
     assert caught.value.reason == "config"
     file.write_text("hunter2")
     assert (await static.get(offline)).secret == Secret("hunter2")
@@ -97,7 +97,7 @@ async def test_an_invalid_file(source, content, message):
     file.write_bytes(content)
     with pytest.raises(CredentialsError) as caught:
         await static.get(offline)
-    assert str(caught.value).startswith(f"{file} {message}")
+    assert str(caught.value).startswith(f"credentials.secret_file: {file} {message}")
     assert "hunter" not in str(caught.value)
     assert caught.value.reason == "config"
 

@@ -73,7 +73,7 @@ def fleet(start, tmp_path) -> Iterator[Fleet]:
             {
                 "provider": "oss",
                 "account": account,
-                "regions": list(REGIONS),
+                "regions": [region],
                 "endpoint": url,
                 "retries": 0,
                 "credentials": {
@@ -83,6 +83,7 @@ def fleet(start, tmp_path) -> Iterator[Fleet]:
                 },
             }
             for account in ACCOUNTS
+            for region in REGIONS
         ]
         (tmp_path / "config.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
         # After a pause of the machine many scrapes arrive at once, so their number is not limited here.

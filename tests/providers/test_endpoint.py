@@ -148,7 +148,7 @@ def test_allow_http_is_a_boolean():
     """A word in the place of true or false is told, and allows nothing."""
     _, problems = read({"endpoint": "http://store.example", "allow_http": "yes"})
     assert problems == [
-        "accounts[0].allow_http: must be true or false, not a string",
+        "accounts[0].allow_http: must be true or false, not a string; write true",
         f"accounts[0].endpoint: {CLEAR_TEXT}",
     ]
 
