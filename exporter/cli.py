@@ -21,6 +21,8 @@ from exporter.options import CheckConfig, Demo, Serve, Simulate
 from exporter.providers import PROVIDERS
 from exporter.web import server
 from exporter.web.application import Application
+from exporter.web.login import Guard
+from exporter.web.web_config import WebConfigFile
 
 if TYPE_CHECKING:
     import socket
@@ -137,11 +139,12 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
 
 def _export(targets: Sequence[Target], web: options.Web) -> None:
     """Serve the metrics of `targets` until a signal comes."""
+    web_config = WebConfigFile(web.config_file)
     sockets = _listen(web.addresses)
     _raise_open_files_limit()
     gc.freeze()  # what was imported is never garbage, and need not be looked at again
     log.info("starting", extra={"version": __version__, "targets": len(targets)})
-    asyncio.run(_answer(targets, web.settings, sockets))
+    asyncio.run(_answer(targets, web.settings, web_config, sockets))
 
 
 def _raise_open_files_limit() -> None:
@@ -154,12 +157,17 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _answer(targets: Sequence[Target], settings: Settings, sockets: Sequence[socket.socket]) -> None:
+async def _answer(
+    targets: Sequence[Target], settings: Settings, web_config: WebConfigFile, sockets: Sequence[socket.socket]
+) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
     async with Application(targets, settings, revision=revision) as exporter:
-        _log_urls(sockets)  # not earlier: from here on a scrape is answered at once
-        await server.serve(exporter.asgi, sockets, before_end=exporter.collector.stop)
+        _log_urls(sockets, web_config.scheme)  # not earlier: from here on a scrape is answered at once
+        watching = asyncio.create_task(web_config.watch())
+        app = Guard(exporter.asgi, web_config)
+        await server.serve(app, sockets, tls=web_config.tls, before_end=exporter.collector.stop)
+        watching.cancel()
 
 
 def _listen(addresses: Sequence[options.Address]) -> list[socket.socket]:
@@ -170,11 +178,11 @@ def _listen(addresses: Sequence[options.Address]) -> list[socket.socket]:
     return sockets
 
 
-def _log_urls(sockets: Sequence[socket.socket]) -> None:
+def _log_urls(sockets: Sequence[socket.socket], scheme: str = "http") -> None:
     for bound in sockets:
-        log.info("listening", extra={"url": f"{_url(bound)}/"})
+        log.info("listening", extra={"url": f"{_url(bound, scheme)}/"})
 
 
-def _url(bound: socket.socket) -> str:
+def _url(bound: socket.socket, scheme: str = "http") -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -45,6 +45,8 @@ class Web:
 
     addresses: tuple[Address, ...]
     settings: Settings
+    config_file: Path | None = None
+    """TLS and users; None: plain HTTP for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         external_url=flags.external_url or _SETTINGS.external_url,
         disable_exporter_metrics=flags.disable_exporter_metrics,
     )
-    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings)
+    web = Web(_addresses(flags, DEFAULT_ADDRESS), settings, flags.web_config_file)
     return Demo(web) if flags.demo else Serve(file, web)
 
 
@@ -172,6 +174,13 @@ def serve_parser() -> argparse.ArgumentParser:
         default=_SETTINGS.telemetry_path,
         type=_path,
         help="Path under which to expose metrics (default: %(default)s).",
+    )
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        metavar="FILE",
+        type=Path,
+        help="File with TLS, users and headers, in the format of the Prometheus projects (default: plain HTTP).",
     )
     add(
         "--web.external-url",

@@ -5,6 +5,7 @@ Reading is strict, and reports all problems at once. This room opens the file an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,12 +42,15 @@ def load(
     return parse(text, file=str(path), environment=environment, expand=expand)
 
 
-def read_yaml(path: Path, *, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
+def read_yaml(path: Path, *, largest_file: int = LARGEST_FILE, allow_empty: bool = False) -> dict[str, Any]:
     """Returns the mapping in the YAML file at `path`, read as strictly as a configuration.
 
-    Raises ConfigError.
+    Raises ConfigError; an empty file is an empty mapping if `allow_empty`.
     """
-    document = yaml_document.read(_contents(path, largest_file), file=str(path), environment=None)
+    text = _contents(path, largest_file)
+    if allow_empty and re.fullmatch(rb"(?:\s|#[^\n]*(?:\n|\Z))*", text):
+        return {}
+    document = yaml_document.read(text, file=str(path), environment=None)
     if document.problems:
         raise ConfigError(document.problems, file=str(path))
     return document.data

@@ -14,6 +14,7 @@ import uvicorn
 from exporter.core.errors import ExporterError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
@@ -62,13 +63,17 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 async def serve(
-    app: ASGIApp, sockets: Sequence[socket.socket], *, before_end: Callable[[], None] = lambda: None
+    app: ASGIApp,
+    sockets: Sequence[socket.socket],
+    *,
+    tls: ssl.SSLContext | None = None,
+    before_end: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight within GRACE_SECONDS.
 
     `before_end` is called LAST_SECONDS before that, and ends the listings that the requests wait for.
     """
-    await _Server(_config(app), before_end).serve(sockets=list(sockets))
+    await _Server(_config(app, tls), before_end).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
@@ -100,8 +105,8 @@ class _Server(uvicorn.Server):
             last_call.cancel()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: ASGIApp, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
+    config = uvicorn.Config(
         app,
         http="h11",
         ws="none",
@@ -113,3 +118,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    config.load()
+    config.ssl = tls  # its own settings can only name files
+    return config
