@@ -14,7 +14,7 @@ import yaml
 
 from tests import needs
 from tests.cli import web_configs
-from tests.cli.web_configs import CASES, PASSWORD, Case
+from tests.cli.web_configs import CASES, PASSWORD
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,6 @@ import subprocess
 import textwrap
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -17,6 +16,7 @@ import trustme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PATIENCE = 20.0
 """Seconds that a server may take to start, or to refuse its configuration."""
@@ -140,7 +140,7 @@ def request(
 
 
 def outcome(port: int, directory: Path) -> dict[str, int | None]:
-    """The status of the response to each of CLIENTS; None: no response. A TLS server's 400 for plain HTTP counts as none."""
+    """The status of the response to each of CLIENTS; None: no response, or the 400 of a TLS server to plain HTTP."""
     statuses = {}
     for name, options in CLIENTS:
         plain = {"scheme": "http"} if name == "http" else {}
