@@ -22,6 +22,8 @@ from exporter.options import CheckConfig, Demo, Serve, Simulate
 from exporter.providers import PROVIDERS
 from exporter.web import listeners, server
 from exporter.web.application import Application
+from exporter.web.login import Guard
+from exporter.web.web_config import WebConfigFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,13 +152,14 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
 
 def _export(targets: Sequence[Target], web: options.Web, *, file: str) -> None:
     """Serve the metrics of `targets`, which are those of `file`, until a signal comes."""
+    web_config = WebConfigFile(web.config_file)
     with _sockets(web) as sockets:
         _raise_open_files_limit()
         gc.freeze()  # what was imported is never garbage, and need not be looked at again
-        addresses = ",".join(map(listeners.url, sockets))
+        addresses = ",".join(listeners.url(bound, web_config.scheme) for bound in sockets)
         facts = {"version": __version__, "file": file, "targets": len(targets), "addresses": addresses}
         log.info("starting", extra=facts)
-        asyncio.run(_answer(targets, web, sockets))
+        asyncio.run(_answer(targets, web, web_config, sockets))
 
 
 def _sockets(web: options.Web) -> AbstractContextManager[list[socket.socket]]:
@@ -173,20 +176,27 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _answer(targets: Sequence[Target], web: options.Web, sockets: Sequence[socket.socket]) -> None:
+async def _answer(
+    targets: Sequence[Target], web: options.Web, web_config: WebConfigFile, sockets: Sequence[socket.socket]
+) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
     async with Application(targets, web.settings, revision=revision) as exporter:
-        _log_urls(sockets)  # not earlier: from here on a scrape is answered at once
+        _log_urls(sockets, web_config.scheme)  # not earlier: from here on a scrape is answered at once
+        watching = asyncio.create_task(web_config.watch())
         await server.serve(
-            exporter.asgi,
+            Guard(exporter.asgi, web_config),
             sockets,
+            tls=web_config.tls,
             shutdown_timeout=web.shutdown_timeout,
             on_stop=exporter.drain,
             before_end=exporter.collector.stop,
         )
+        watching.cancel()
 
 
-def _log_urls(sockets: Sequence[socket.socket]) -> None:
+def _log_urls(sockets: Sequence[socket.socket], scheme: str = "http") -> None:
     for bound in sockets:
-        log.info("listening", extra={"url": listeners.url(bound) + ("" if bound.family == socket.AF_UNIX else "/")})
+        log.info(
+            "listening", extra={"url": listeners.url(bound, scheme) + ("" if bound.family == socket.AF_UNIX else "/")}
+        )

@@ -49,6 +49,8 @@ class Web:
     settings: Settings
     shutdown_timeout: float = server.SHUTDOWN_SECONDS
     """Seconds."""
+    config_file: Path | None = None
+    """TLS and users; None: plain HTTP for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
     if settings.telemetry_path in taken:
         parser.error(f"--web.telemetry-path: {settings.telemetry_path!r} is the path of another route")
     addresses = () if flags.systemd_socket else _addresses(flags, DEFAULT_ADDRESS)
-    web = Web(addresses, settings, flags.shutdown_timeout)
+    web = Web(addresses, settings, flags.shutdown_timeout, flags.web_config_file)
     return Demo(web) if flags.demo else Serve(file, web)
 
 
@@ -184,6 +186,13 @@ def serve_parser() -> argparse.ArgumentParser:
         default=_SETTINGS.telemetry_path,
         type=_path,
         help="Path under which to expose metrics (default: %(default)s).",
+    )
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        metavar="FILE",
+        type=Path,
+        help="File with TLS, users and headers, in the format of the Prometheus projects (default: plain HTTP).",
     )
     add(
         "--web.external-url",

@@ -5,6 +5,7 @@ Reading is strict, and reports all problems at once. This room opens the file an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -50,12 +51,18 @@ def load(
     return parse(text, file=str(path), environment=environment, expand=expand)
 
 
-def read_yaml(path: Path, *, first_key: str, largest_file: int = LARGEST_FILE) -> dict[str, Any]:
+def read_yaml(
+    path: Path, *, first_key: str, largest_file: int = LARGEST_FILE, allow_empty: bool = False
+) -> dict[str, Any]:
     """Returns the mapping in the YAML file at `path`, read as strictly as a configuration.
 
-    `first_key` is a key that it should have, for messages. Raises ConfigError.
+    `first_key` is a key that it should have, for messages. Raises ConfigError; an empty file is an empty mapping if
+    `allow_empty`.
     """
-    document = yaml_document.read(_contents(path, largest_file), file=str(path), first_key=first_key)
+    text = _contents(path, largest_file)
+    if allow_empty and re.fullmatch(rb"(?:\s|#[^\n]*(?:\n|\Z))*", text):
+        return {}
+    document = yaml_document.read(text, file=str(path), first_key=first_key)
     _raise(document.problems, document, str(path))
     return document.data
 

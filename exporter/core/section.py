@@ -171,6 +171,25 @@ class Section:
             return value
         return default
 
+    def text(self, key: str) -> str:
+        """Returns a string of any characters, such as a certificate of several lines; "" if `key` is absent."""
+        value = self._read(key)
+        if value is _MISSING:
+            return ""
+        if isinstance(value, str):
+            return value
+        self.problem(key, f"must be a string, not {type_name(value)}{quote_hint(value)}")
+        return ""
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """Returns the mapping under `key` as it is, for keys that are names of the user; empty if it is absent."""
+        value = self._read(key)
+        if isinstance(value, dict):
+            return value
+        if value is not _MISSING:
+            self.problem(key, f"must be a mapping, not {type_name(value)}")
+        return {}
+
     def file(self, key: str, *, required: bool = False, secret: bool = False) -> str:
         """Returns the name of a file, joined to the directory of the configuration; "" if `key` is absent or empty."""
         name = self.string(key, required=required, hint="the name of a file")

@@ -148,9 +148,9 @@ def passed_by_systemd(environment: MutableMapping[str, str]) -> Iterator[list[so
         yield sockets
 
 
-def url(bound: socket.socket) -> str:
+def url(bound: socket.socket, scheme: str = "http") -> str:
     """Where `bound` can be reached: a URL without a path, or `unix:/path`."""
     name = bound.getsockname()
     if bound.family == socket.AF_UNIX:
         return f"{_UNIX}{name}"
-    return f"http://{TcpAddress(*name[:2])}"
+    return f"{scheme}://{TcpAddress(*name[:2])}"

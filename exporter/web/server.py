@@ -17,6 +17,7 @@ from exporter.web.router import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
@@ -64,16 +65,17 @@ async def serve(
     app: ASGIApp,
     sockets: Sequence[socket.socket],
     *,
+    tls: ssl.SSLContext | None = None,
     shutdown_timeout: float = SHUTDOWN_SECONDS,
     on_stop: Callable[[], None] = _nothing,
     before_end: Callable[[], None] = _nothing,
 ) -> None:
     """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight.
 
-    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of the time,
-    if requests still wait.
+    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of the
+    time, if requests still wait.
     """
-    await Server(configure(app), shutdown_timeout, on_stop, before_end).serve(sockets=list(sockets))
+    await Server(configure(app, tls), shutdown_timeout, on_stop, before_end).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
@@ -89,9 +91,9 @@ def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
         thread.join()
 
 
-def configure(app: ASGIApp) -> uvicorn.Config:
+def configure(app: ASGIApp, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
     """The configuration of uvicorn. None of it comes from uvicorn's own environment variables."""
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         http=Connection,
         ws="none",
@@ -104,6 +106,9 @@ def configure(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=IDLE_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
+    config.load()
+    config.ssl = tls  # its own settings can only name files
+    return config
 
 
 class Server(uvicorn.Server):

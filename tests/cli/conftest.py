@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds that a process may take to start, to answer or to exit."""
 LISTENING = re.compile(r'msg"?[=:] ?"?listening\b')
-URL = re.compile(r'url"?[=:] ?"?(http://[^\s"]+)/')
+URL = re.compile(r'url"?[=:] ?"?(https?://[^\s"]+)/')
 
 TROUBLE = ("Traceback", "ResourceWarning", "DeprecationWarning", "unclosed", "never retrieved", "was never awaited")
 """Words that a process that works well never writes."""

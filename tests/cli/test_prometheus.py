@@ -12,6 +12,7 @@ import yaml
 from exporter.exposition.families import FAMILIES
 from exporter.providers import PROVIDERS
 from tests import needs
+from tests.cli import web_configs
 from tests.cli.conftest import PATIENCE
 from tests.rawserver import free_port
 from tests.waiting import until
@@ -99,4 +100,28 @@ def test_a_real_prometheus_scrapes_the_demo(start, prometheus):
         assert len({keys - {"description", "operation"} for keys in labels}) <= 1, family.name
     clashes = query(api, '{__name__=~".+", exported_job!=""} or {__name__=~".+", exported_instance!=""}')
     assert clashes == []
+    assert demo.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_real_prometheus_needs_its_certificate_and_password(start, prometheus, tmp_path):
+    """Prometheus scrapes an exporter that requires a client certificate and a password, and is refused without one."""
+    web_configs.write_files(tmp_path)
+    (tmp_path / "web.yml").write_text(web_configs.MUTUAL + "RequireAndVerifyClientCert" + web_configs.LOGIN)
+    demo = start("--demo", "--web.config.file=web.yml", "--web.listen-address=127.0.0.1:0")
+    url = demo.wait_until_it_listens()
+    assert url.startswith("https://")
+    certificate = {"cert_file": str(tmp_path / "client.pem"), "key_file": str(tmp_path / "client.key")}
+    login = {"basic_auth": {"username": "alice", "password": web_configs.PASSWORD}}
+    both = {"scheme": "https", "static_configs": [{"targets": [url.removeprefix("https://")]}]}
+    trusted = {"ca_file": str(tmp_path / "ca.pem")}
+    api = prometheus(
+        both | login | {"job_name": "both", "tls_config": trusted | certificate},
+        both | login | {"job_name": "no-certificate", "tls_config": trusted},
+        both | {"job_name": "no-password", "tls_config": trusted | certificate},
+    )
+    until(lambda: [sample["value"][1] for sample in query(api, 'up{job="both"}')] == ["1"])
+    for job in ("no-certificate", "no-password"):
+        until(partial(query, api, f'up{{job="{job}"}}'))
+        assert query(api, f'max_over_time(up{{job="{job}"}}[1m])')[0]["value"][1] == "0"
     assert demo.stop() == 0
