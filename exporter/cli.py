@@ -9,8 +9,10 @@ import io
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -23,6 +25,7 @@ from exporter.providers import PROVIDERS
 from exporter.web import listeners, server
 from exporter.web.application import Application
 from exporter.web.login import Guard
+from exporter.web.reloading import Reloader
 from exporter.web.web_config import WebConfigFile
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config import Config
-    from exporter.core.target import Target
 
 LOOPBACK: Final = listeners.TcpAddress("127.0.0.1", 0)
 
@@ -70,8 +72,8 @@ def _run(arguments: Sequence[str]) -> int:
     logs.set_up(parsed.log_level, parsed.log_format)
     try:
         match parsed.command:
-            case Serve(file, web):
-                _export(_load(file).targets, web, file=str(file.path))
+            case Serve() as source:
+                _export(_load(source.file), source.web, source)
             case Demo(web):
                 _demo(web)
             case CheckConfig(file):
@@ -128,7 +130,7 @@ def _demo(web: options.Web) -> None:
         url = listeners.url(sockets[0])
         document = yaml.safe_dump({"accounts": [_demo_account(store, url) for store in stores]})
         log.info("serving simulated stores", extra={"url": url})
-        _export(config.parse(document.encode(), file="demo", environment={}).targets, web, file="none (demo)")
+        _export(config.parse(document.encode(), file="demo", environment={}), web)
 
 
 def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
@@ -150,16 +152,17 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
     }
 
 
-def _export(targets: Sequence[Target], web: options.Web, *, file: str) -> None:
-    """Serve the metrics of `targets`, which are those of `file`, until a signal comes."""
+def _export(loaded: Config, web: options.Web, source: Serve | None = None) -> None:
+    """Serve the metrics of the targets in `loaded`, which is of the file in `source`, until a signal comes."""
     web_config = WebConfigFile(web.config_file)
     with _sockets(web) as sockets:
         _raise_open_files_limit()
         gc.freeze()  # what was imported is never garbage, and need not be looked at again
+        file = str(source.file.path) if source else "none (demo)"
         addresses = ",".join(listeners.url(bound, web_config.scheme) for bound in sockets)
-        facts = {"version": __version__, "file": file, "targets": len(targets), "addresses": addresses}
+        facts = {"version": __version__, "file": file, "targets": len(loaded.targets), "addresses": addresses}
         log.info("starting", extra=facts)
-        asyncio.run(_answer(targets, web, web_config, sockets))
+        asyncio.run(_answer(loaded, web, web_config, source, sockets))
 
 
 def _sockets(web: options.Web) -> AbstractContextManager[list[socket.socket]]:
@@ -177,13 +180,19 @@ def _raise_open_files_limit() -> None:
 
 
 async def _answer(
-    targets: Sequence[Target], web: options.Web, web_config: WebConfigFile, sockets: Sequence[socket.socket]
+    loaded: Config, web: options.Web, web_config: WebConfigFile, source: Serve | None, sockets: Sequence[socket.socket]
 ) -> None:
-    asyncio.get_running_loop().set_default_executor(WaitingThreads())
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
-    async with Application(targets, web.settings, revision=revision) as exporter:
+    async with Application(loaded.targets, web.settings, revision=revision) as exporter:
+        watching = [loop.create_task(web_config.watch())]
+        if source is not None:
+            reloader = Reloader(str(source.file.path), partial(_load, source.file), loaded, exporter)
+            exporter.routes.reload_with = reloader.reload
+            loop.add_signal_handler(signal.SIGHUP, reloader.request)
+            watching.append(loop.create_task(reloader.watch(source.reload_interval)))
         _log_urls(sockets, web_config.scheme)  # not earlier: from here on a scrape is answered at once
-        watching = asyncio.create_task(web_config.watch())
         await server.serve(
             Guard(exporter.asgi, web_config),
             sockets,
@@ -192,7 +201,9 @@ async def _answer(
             on_stop=exporter.drain,
             before_end=exporter.collector.stop,
         )
-        watching.cancel()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
 
 def _log_urls(sockets: Sequence[socket.socket], scheme: str = "http") -> None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from exporter import __version__, logs
+from exporter.core import durations
 from exporter.web import app, server
 from exporter.web.app import Settings
 from exporter.web.listeners import Address, AddressError, parse_address
+from exporter.web.reloading import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +61,8 @@ class Serve:
 
     file: ConfigFile
     web: Web
+    reload_interval: float = INTERVAL_SECONDS
+    """Seconds between two looks at the file; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         timeout_default=flags.timeout_default,
         external_url=flags.external_url or _SETTINGS.external_url,
         route_prefix=urlsplit(flags.external_url or "").path if flags.route_prefix is None else flags.route_prefix,
+        enable_lifecycle=flags.enable_lifecycle,
         disable_exporter_metrics=flags.disable_exporter_metrics,
     )
     if flags.systemd_socket and flags.addresses:
@@ -147,7 +152,7 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         parser.error(f"--web.telemetry-path: {settings.telemetry_path!r} is the path of another route")
     addresses = () if flags.systemd_socket else _addresses(flags, DEFAULT_ADDRESS)
     web = Web(addresses, settings, flags.shutdown_timeout, flags.web_config_file)
-    return Demo(web) if flags.demo else Serve(file, web)
+    return Demo(web) if flags.demo else Serve(file, web, flags.reload_interval)
 
 
 def _addresses(flags: argparse.Namespace, default: str) -> tuple[Address, ...]:
@@ -176,6 +181,15 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="expand",
         action="store_true",
         help="Replace ${NAME} in the file's values by that environment variable, and $$ by a dollar sign.",
+    )
+    add(
+        "--config.auto-reload-interval",
+        dest="reload_interval",
+        metavar="DURATION",
+        default=INTERVAL_SECONDS,
+        type=_duration,
+        help="How often to look whether the configuration or a file that it names has changed, and to reload it then. "
+        f"0s: never (default: {durations.to_text(INTERVAL_SECONDS)}).",
     )
     add("--demo", action="store_true", help="Serve simulated stores, without a cloud account or a file.")
     _add_listen_address(parser, DEFAULT_ADDRESS)
@@ -221,6 +235,12 @@ def serve_parser() -> argparse.ArgumentParser:
         default=_SETTINGS.max_requests,
         type=_count,
         help="Maximum number of concurrent scrapes; more are answered with 503. 0: no limit (default: %(default)s).",
+    )
+    add(
+        "--web.enable-lifecycle",
+        dest="enable_lifecycle",
+        action="store_true",
+        help="Allow to reload the configuration by POST /-/reload.",
     )
     add(
         "--web.disable-exporter-metrics",
@@ -336,6 +356,13 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6):  # noqa: PLR2004 - digits: up to a million scrapes
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
     return int(text)
+
+
+def _duration(text: str) -> float:
+    seconds = durations.parse(text)
+    if seconds is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as {durations.EXAMPLES}")
+    return seconds
 
 
 def _seconds(text: str) -> float:

@@ -17,7 +17,7 @@ from exporter.core.errors import ScrapeError, ServiceError
 from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from exporter.client.transport import Transport
     from exporter.core.deadline import Deadline
@@ -60,14 +60,23 @@ class Client:
     worker: Worker = field(default_factory=lambda: Worker("parse"), init=False, repr=False)
     _rate_limiters: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
 
+    def keep_only(self, targets: Iterable[Target]) -> None:
+        """Forget the rate limiters of all but `targets`."""
+        kept = {_rate_key(target) for target in targets}
+        for key in self._rate_limiters.keys() - kept:
+            del self._rate_limiters[key]
+
     def session(self, target: Target, deadline: Deadline) -> Session:
         """A session for the requests to `target` until `deadline`."""
         return Session(self, target, deadline, self._rate_limiter(target))
 
     def _rate_limiter(self, target: Target) -> RateLimiter:
         """The rate limiter of the account: its regions share one, unless they are configured with another rate."""
-        rate = target.requests_per_second
-        return self._rate_limiters.setdefault((target.provider_name, target.account, rate), RateLimiter(rate))
+        return self._rate_limiters.setdefault(_rate_key(target), RateLimiter(target.requests_per_second))
+
+
+def _rate_key(target: Target) -> tuple[str, str, float]:
+    return target.provider_name, target.account, target.requests_per_second
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,31 +15,13 @@ from exporter.core.errors import TransportError
 if TYPE_CHECKING:
     from exporter.core.http import ConnectionSettings
 
-FileStates = tuple[tuple[str, int, int, int], ...]
-"""Of each file: its path without links, inode, size in bytes, and time of change in nanoseconds."""
-
 _TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """OpenSSL reads them in place of its own paths: https://docs.openssl.org/master/man7/openssl-env/"""
 
 
-def names_files(settings: ConnectionSettings) -> bool:
-    """Whether `settings` names files."""
-    return bool(settings.ca_file or settings.cert_file)
-
-
-def file_states(settings: ConnectionSettings) -> FileStates:
-    """The states of the files that `settings` names: they differ if a file was written or replaced."""
-    files = (settings.ca_file, settings.cert_file, settings.key_file)
-    return tuple(_state(file) for file in files if file)
-
-
-def _state(file: str) -> tuple[str, int, int, int]:
-    try:
-        path = Path(file).resolve()
-        found = path.stat()
-    except (OSError, RuntimeError):  # a circle of links
-        return file, 0, 0, 0
-    return str(path), found.st_ino, found.st_size, found.st_mtime_ns
+def named_files(settings: ConnectionSettings) -> list[str]:
+    """The files that `settings` names."""
+    return [file for file in (settings.ca_file, settings.cert_file, settings.key_file) if file]
 
 
 def make_context(settings: ConnectionSettings) -> ssl.SSLContext:

@@ -15,6 +15,7 @@ from exporter import __version__
 from exporter.client import bodies, connection_errors, tls
 from exporter.client.body_budget import BodyBudget
 from exporter.client.connection_errors import Hop
+from exporter.client.file_states import file_states
 from exporter.client.proxies import EnvironmentProxies, Proxy
 from exporter.core.errors import TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.client.body_budget import BodyLimit
+    from exporter.client.file_states import FileStates
     from exporter.core.interfaces import OnProgress
 
 MAX_IDLE_CONNECTIONS: Final = 100
@@ -74,7 +76,7 @@ class _Context:
     """The TLS context made from files in these states."""
 
     ssl: ssl.SSLContext
-    states: tls.FileStates
+    states: FileStates
     problem: str = ""
     """Why it could not be made again from the present files; empty if it was."""
 
@@ -105,6 +107,18 @@ class Transport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PREPARE_SECONDS):
                 await asyncio.gather(*contexts, _import_backend(), return_exceptions=True)
+
+    async def keep_only(self, connections: Iterable[ConnectionSettings]) -> None:
+        """Close what is for other settings than `connections`, as soon as no request uses it."""
+        kept = {replace(settings, proxy_url="") for settings in connections}
+        kept |= {replace(settings, server_name="") for settings in kept}  # to a proxy
+        for settings in self._contexts.keys() - kept:
+            del self._contexts[settings]
+        for settings in self._locks.keys() - kept:
+            if not self._locks[settings].locked():
+                del self._locks[settings]
+        for way in [way for way in self._pools if replace(way.connection, proxy_url="") not in kept]:
+            await self._retire(self._pools.pop(way))
 
     async def fetch(
         self,
@@ -185,10 +199,15 @@ class Transport:
             return pool
         new = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
         if pool is not None:
-            pool.retired = True
-            if not pool.requests:
-                await pool.http.aclose()
+            await self._retire(pool)
         return new
+
+    @staticmethod
+    async def _retire(pool: _Pool) -> None:
+        """Close `pool`, now or after its last request."""
+        pool.retired = True
+        if not pool.requests:
+            await pool.http.aclose()
 
     async def _context(self, settings: ConnectionSettings) -> ssl.SSLContext:
         """The TLS context of `settings`, made again if their files have changed.
@@ -199,9 +218,10 @@ class Transport:
         settings = replace(settings, proxy_url="")
         async with self._locks.setdefault(settings, asyncio.Lock()):
             known = self._contexts.get(settings)
-            if known is not None and not tls.names_files(settings):
+            files = tls.named_files(settings)
+            if known is not None and not files:
                 return known.ssl
-            states = await asyncio.to_thread(tls.file_states, settings)  # before the files are read
+            states = await asyncio.to_thread(file_states, files)  # before the files are read
             if known is not None and known.states == states:
                 return known.ssl
             try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.collector.target_collector import TargetCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from exporter.client.session import Client
     from exporter.core.observer import Observer
@@ -29,19 +30,30 @@ class Collector:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.targets = {target.name: target for target in targets}
+        self._new = partial(TargetCollector, client=client, observer=observer, turns=turns, now=now)
+        self._collectors: dict[str, TargetCollector] = {}
+        self.replace(targets)
+
+    @property
+    def targets(self) -> dict[str, Target]:
         """By the names that `/probe?target=` accepts."""
-        self._collectors = {
-            target.name: TargetCollector(target, client, observer, turns, now=now) for target in targets
-        }
+        return {name: collector.target for name, collector in self._collectors.items()}
+
+    def replace(self, targets: Sequence[Target]) -> None:
+        """Collect `targets` from now on. Those that are collected already go on as they are."""
+        known = {collector.target: collector for collector in self._collectors.values()}
+        self._collectors = {target.name: known.get(target) or self._new(target) for target in targets}
 
     def last(self, name: str) -> Snapshot | None:
         """The target's last snapshot without its jobs, for people; None before the first one."""
         return self._collectors[name].history.last
 
-    async def snapshot(self, name: str, allowed: float | None) -> Snapshot:
-        """A snapshot of the target, after at most `allowed` seconds (None: only the target's own timeout)."""
-        return await self._collectors[name].snapshot(allowed)
+    def snapshot(self, name: str, allowed: float | None) -> Awaitable[Snapshot]:
+        """A snapshot of the target, after at most `allowed` seconds (None: only the target's own timeout).
+
+        It is of the target that has this name at the time of the call.
+        """
+        return self._collectors[name].snapshot(allowed)
 
     def stop(self) -> None:
         """End the listings in progress; the scrapes that wait for them get what there is."""

@@ -69,7 +69,7 @@ class TargetCollector:
         self, target: Target, client: Client, observer: Observer, turns: Turns, *, now: Callable[[], float] = time.time
     ) -> None:
         self.history = History(min_interval=target.min_interval, serve_stale_for=target.serve_stale_for)
-        self._target = target
+        self.target = target
         self._client = client
         self._observer = observer
         self._turns = turns
@@ -83,7 +83,7 @@ class TargetCollector:
         start = time.monotonic()
         snapshot = self.history.reusable(start)
         if snapshot is None:
-            timeout = self._target.timeout
+            timeout = self.target.timeout
             until = start + (timeout if allowed is None else min(timeout, allowed))
             snapshot = await self._wait(self._join(start, until), start, until)
         return self.history.with_stale_jobs(snapshot, time.monotonic())
@@ -93,7 +93,7 @@ class TargetCollector:
         run = self._run
         if run is None or run not in self._runs:
             run = self._run = Run(start, Deadline(until), until, Progress())
-        run.deadline.extend(min(until, run.started + self._target.timeout))
+        run.deadline.extend(min(until, run.started + self.target.timeout))
         run.earliest = min(run.earliest, until)
         return run
 
@@ -114,7 +114,7 @@ class TargetCollector:
         if last is not None and last.last_success is not None and last.error is None:
             lately = self._now() - last.last_success < LATELY_SECONDS
             needed = max(needed, last.duration if lately else 0.0)
-        return seconds >= min(needed, 0.99 * self._target.timeout)  # less a rounding error
+        return seconds >= min(needed, 0.99 * self.target.timeout)  # less a rounding error
 
     def stop(self) -> None:
         """End the run in progress, if there is one; the waiting scrapes get what was read."""
@@ -126,14 +126,14 @@ class TargetCollector:
     async def _collect(self, run: Run) -> Snapshot:
         """List the target; every failure becomes a snapshot."""
         try:
-            async with asyncio.timeout_at(run.started + self._target.timeout) as run.timeout:
+            async with asyncio.timeout_at(run.started + self.target.timeout) as run.timeout:
                 snapshot = await self._list(run)
         except TimeoutError:
             snapshot = self._failed(run, ended_early(run))
         except ScrapeError as error:
             snapshot = self._failed(run, error)
         except Exception:
-            log.exception("internal error (please report it)", extra={"target": self._target.name})
+            log.exception("internal error (please report it)", extra={"target": self.target.name})
             snapshot = self._failed(run, InternalError("internal error (please report it); see the exporter's log"))
         finally:
             if self._run is run:
@@ -145,7 +145,7 @@ class TargetCollector:
 
     async def _list(self, run: Run) -> Snapshot:
         """The snapshot of a complete listing. Raises ScrapeError."""
-        target = self._target
+        target = self.target
         session = self._client.session(target, run.deadline)
         if target.jobs.ids:
             await self._read_watched_jobs(session, run.progress)
@@ -167,26 +167,26 @@ class TargetCollector:
 
     async def _read_watched_jobs(self, session: Session, progress: Progress) -> None:
         """Read the jobs that `jobs.ids` names, all of them or none; those that do not exist are logged once."""
-        ids = self._target.jobs.ids
+        ids = self.target.jobs.ids
         details = await fetch_details(ids, session)
         if details.error is not None:
             raise details.error
         progress.add_details([details.found[job_id] for job_id in ids if job_id in details.found])
         self._details.keep(details.found)
         if self.history.changed("missing jobs", frozenset(details.missing)) and details.missing:
-            log.warning("no such jobs: %s", ", ".join(details.missing), extra={"target": self._target.name})
+            log.warning("no such jobs: %s", ", ".join(details.missing), extra={"target": self.target.name})
 
     async def _describe(self, jobs: Sequence[Job], session: Session, seconds: float) -> None:
         """Fetch details of `jobs`; if that fails, it is logged, and the listing stays good."""
         error = await self._details.update(jobs, session, seconds=seconds)
         if self.history.changed("DescribeJob", error and error.reason) and error is not None:
-            facts = {"target": self._target.name, "reason": error.reason}
+            facts = {"target": self.target.name, "reason": error.reason}
             log.warning("DescribeJob failed; job details are missing: %s", error, extra=facts)
 
     def _complete(self, run: Run, selection: Selection) -> Snapshot:
         """The snapshot of a complete listing."""
         details: dict[str, JobDetail] = {}
-        if "DescribeJob" in self._target.operations:
+        if "DescribeJob" in self.target.operations:
             details = {job.id: found for job in selection.jobs if (found := self._details.detail(job)) is not None}
         for detail in details.values():
             run.progress.add_unreadable(detail.unreadable)
@@ -207,7 +207,7 @@ class TargetCollector:
 
     def _base(self, run: Run) -> Snapshot:
         """What good and failed snapshots have in common."""
-        target = self._target
+        target = self.target
         return Snapshot(
             *target.labels,
             pages=run.progress.pages,
@@ -224,7 +224,7 @@ class TargetCollector:
         before = self.history.last
         self.history.record(snapshot, time.monotonic())
         error = snapshot.error
-        target = {"target": self._target.name}
+        target = {"target": self.target.name}
         if error is not None:
             changed = self.history.changed("listing", error.reason)
             level = logging.WARNING if changed else logging.DEBUG

@@ -6,7 +6,7 @@ Reading is strict, and reports all problems at once. This room opens the file an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +38,26 @@ class Config:
     """The files that it names, each with the key that names it."""
     accounts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     """Each account with the values that are used, defaults included; see `effective`."""
+
+    def keeping(self, earlier: Config) -> Config:
+        """This configuration, with the targets of `earlier` whose settings are the same.
+
+        So they keep what belongs to them, such as credentials that were fetched.
+        """
+        settings, earlier_settings = self._settings(), earlier._settings()
+        known = {target.name: target for target in earlier.targets}
+        same = {name for name in settings if settings[name] == earlier_settings.get(name)}
+        return replace(
+            self, targets=tuple(known[target.name] if target.name in same else target for target in self.targets)
+        )
+
+    def _settings(self) -> dict[str, Mapping[str, Any]]:
+        """By target, all values of its account but the regions."""
+        return {
+            f"{account['provider']}/{account['account']}/{region}": {**account, "regions": ()}
+            for account in self.accounts
+            for region in account["regions"]
+        }
 
 
 def load(

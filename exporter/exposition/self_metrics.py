@@ -84,6 +84,8 @@ class SelfMetrics:
             "Unix time of the last successful load of the configuration.",
             registry=own,
         )
+        self._shown: set[tuple[str, str, str, str]] = set()
+        """The labels of the counters by target; others are not counted: listings of a target may outlast it."""
         self.in_flight = 0
         """Scrapes that are being answered; the gauge shows it, and the limit on scrapes compares it."""
         Gauge(
@@ -109,16 +111,25 @@ class SelfMetrics:
             PlatformCollector(registry=self._registry)
             GCCollector(registry=self._registry)
 
-    def show_from_zero(self, targets: Iterable[Target]) -> None:
-        """Initialize each counter of `targets` with 0, so that a first failure is an increase."""
-        for target in targets:
-            for operation in target.operations:
-                labels = (target.provider_name, target.account, target.region, operation)
-                self._requests.labels(*labels)
-                self._retries.labels(*labels)
-                self._seconds.labels(target.provider_name, operation)
-                for reason in REASONS:
-                    self._failures.labels(*labels, reason)
+    def keep_only(self, targets: Iterable[Target]) -> None:
+        """Show the counters of `targets` only: new ones from 0, so that a first failure is an increase."""
+        shown = {(*target.labels, operation) for target in targets for operation in target.operations}
+        for labels in self._shown - shown:
+            self._requests.remove(*labels)
+            self._retries.remove(*labels)
+            for reason in REASONS:
+                self._failures.remove(*labels, reason)
+        for labels in shown - self._shown:
+            self._requests.labels(*labels)
+            self._retries.labels(*labels)
+            self._seconds.labels(labels[0], labels[-1])
+            for reason in REASONS:
+                self._failures.labels(*labels, reason)
+        self._shown = shown
+
+    def config_refused(self) -> None:
+        """The configuration could not be loaded; the last one stays in use."""
+        self._reload.set(0)
 
     def config_loaded(self, now: float) -> None:
         """The configuration was loaded at the Unix time `now`."""
@@ -127,16 +138,19 @@ class SelfMetrics:
 
     def requested(self, target: Target, operation: str, seconds: float) -> None:
         """One request was sent and answered, or failed, after `seconds`."""
-        self._requests.labels(target.provider_name, target.account, target.region, operation).inc()
+        if (labels := (*target.labels, operation)) in self._shown:
+            self._requests.labels(*labels).inc()
         self._seconds.labels(target.provider_name, operation).observe(seconds)
 
     def failed(self, target: Target, operation: str, reason: Reason) -> None:
         """One request failed, or its response could not be read."""
-        self._failures.labels(target.provider_name, target.account, target.region, operation, reason).inc()
+        if (labels := (*target.labels, operation)) in self._shown:
+            self._failures.labels(*labels, reason).inc()
 
     def retried(self, target: Target, operation: str) -> None:
         """One request is sent again."""
-        self._retries.labels(target.provider_name, target.account, target.region, operation).inc()
+        if (labels := (*target.labels, operation)) in self._shown:
+            self._retries.labels(*labels).inc()
 
     def page_parsed(self, parser: Parser) -> None:
         """One page was parsed by `parser`."""

@@ -15,20 +15,22 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from exporter.core.errors import ConfigError
 from exporter.exposition.renderer import ResponseFormat
 from exporter.web import landing
 from exporter.web.clients import ClientLeft, Outbox, unless_left
 from exporter.web.connection import ABORT
 from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
-from exporter.web.router import Router, text
+from exporter.web.router import Handler, Router, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from exporter.collector.collector import Collector
+    from exporter.core.snapshot import Snapshot
     from exporter.exposition.renderer import Renderer, TargetLines
     from exporter.exposition.self_metrics import SelfMetrics
 
@@ -43,7 +45,7 @@ RETRY_AFTER_SECONDS: Final = 5
 CLIENT_LEFT: Final = 499
 """The status, in the log only, of a request whose client has left; it is nginx's."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
 """Routes whose path no flag changes."""
 
 
@@ -62,6 +64,8 @@ class Settings:
     """Where the exporter is reached from outside; empty: as the request says."""
     route_prefix: str = ""
     """The path below which every route can be found too, such as /batchops."""
+    enable_lifecycle: bool = False
+    """Whether a request may reload the configuration."""
     disable_exporter_metrics: bool = False
     """Leave out the metrics about the exporter itself, its process and Python."""
 
@@ -72,6 +76,8 @@ class Routes:
     def __init__(self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> None:
         self.draining = False
         """The exporter is about to end: it finishes the scrapes in flight, and takes no new ones."""
+        self.reload_with: Callable[[], Awaitable[None]] | None = None
+        """Loads the configuration again, or raises ConfigError; None: there is no file."""
         self._collector = collector
         self._renderer = renderer
         self._self_metrics = self_metrics
@@ -138,6 +144,19 @@ class Routes:
         del request
         return _stopping() if self.draining else text("batchops-exporter is ready.\n")
 
+    async def reload(self, request: Request) -> Response:
+        """Load the configuration again; if it cannot be used, the last one stays."""
+        del request
+        if not self._settings.enable_lifecycle or self.reload_with is None:
+            return text(
+                "Reloading is not enabled; start the exporter with --web.enable-lifecycle.\n", HTTPStatus.FORBIDDEN
+            )
+        try:
+            await self.reload_with()
+        except ConfigError as error:
+            return text(f"The configuration was not reloaded; the last one stays in use:\n{error}\n", 500)
+        return text("")
+
     async def _scrape(self, request: Request, names: list[str], *, with_self_metrics: bool) -> Response:
         """The exposition of the targets with these names."""
         response_format = ResponseFormat(
@@ -175,15 +194,20 @@ class Routes:
         """The body: each target is rendered as soon as its snapshot is complete, then all are joined."""
         listed = time.monotonic()
 
-        async def lines(name: str) -> TargetLines:
+        async def lines(listing: Awaitable[Snapshot]) -> TargetLines:
             nonlocal listed
-            snapshot = await self._collector.snapshot(name, allowed)
+            snapshot = await listing
             listed = time.monotonic()
             return await self._renderer.lines(snapshot, response_format)
 
-        body = await self._renderer.body(await asyncio.gather(*map(lines, names)), response_format)
+        listings = [self._collector.snapshot(name, allowed) for name in names]
+        body = await self._renderer.body(await asyncio.gather(*map(lines, listings)), response_format)
         self._finish_seconds[response_format, tuple(names)] = time.monotonic() - listed
         return body
+
+    def forget_durations(self) -> None:
+        """Forget how long responses took to finish, as they will be about other targets."""
+        self._finish_seconds.clear()
 
     def _allowed(self, request: Request, names: list[str], response_format: ResponseFormat) -> float | None:
         """Seconds for the listings: the scrape timeout less the offset (at most half of it); None: there is none."""
@@ -245,4 +269,7 @@ def create_app(routes: Routes, settings: Settings) -> Router:
     below = {f"{settings.route_prefix}{path}": handler for path, handler in handlers.items()}
     if settings.route_prefix:
         below[settings.route_prefix] = routes.landing
-    return Router({path: {"GET": handler} for path, handler in (below | handlers).items()})
+    routed: dict[str, dict[str, Handler]] = {path: {"GET": handler} for path, handler in (below | handlers).items()}
+    for prefix in {"", settings.route_prefix}:
+        routed[f"{prefix}/-/reload"] = {"POST": routes.reload, "PUT": routes.reload}
+    return Router(routed)

@@ -40,17 +40,36 @@ class Application:
     ) -> None:
         settings = settings or Settings()
         turns = Turns()
-        self.targets = targets
+        self._now = now
         self.self_metrics = SelfMetrics(
             version=__version__, revision=revision, process=not settings.disable_exporter_metrics
         )
         self.self_metrics.config_loaded(now())
-        self.self_metrics.show_from_zero(targets)
+        self.self_metrics.keep_only(targets)
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
         self.collector = Collector(targets, self.client, self.self_metrics, turns, now=now)
         self.routes = Routes(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
         self.asgi = create_app(self.routes, settings)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What is exported, in the order of the configuration."""
+        return tuple(self.collector.targets.values())
+
+    async def replace(self, targets: Sequence[Target]) -> None:
+        """Export `targets` from now on. Those that are exported already keep their connections, keys and history.
+
+        Listings in progress end as they began.
+        """
+        connections = [target.connection for target in targets]
+        await self.transport.prepare(connections)
+        self.self_metrics.keep_only(targets)
+        self.self_metrics.config_loaded(self._now())
+        self.collector.replace(targets)
+        self.routes.forget_durations()
+        self.client.keep_only(targets)
+        await self.transport.keep_only(connections)
 
     def drain(self) -> None:
         """Take no new scrapes: the exporter is about to end."""

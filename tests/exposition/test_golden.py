@@ -71,7 +71,7 @@ def exposition():
     """A whole exposition in text 0.0.4, as `/metrics` returns after one scrape of two targets."""
     targets = config.parse(CONFIG, file="config.yaml", environment={}).targets
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
-    own.show_from_zero(targets)
+    own.keep_only(targets)
     own.config_loaded(1760000000.0)
     for seconds in (0.0625, 0.125):
         own.requested(targets[0], "ListJobs", seconds)

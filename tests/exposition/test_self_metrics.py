@@ -64,7 +64,7 @@ def of(target, **more):
 @pytest.fixture
 def own(targets):
     own = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
-    own.show_from_zero(targets)
+    own.keep_only(targets)
     return own
 
 
@@ -179,7 +179,7 @@ def test_parsed_pages_are_counted_by_parser():
 def test_nothing_is_shared(own, targets):
     """The global registry has none of these families, and instances do not share their counts."""
     other = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
-    other.show_from_zero(targets)
+    other.keep_only(targets)
     own.requested(targets[0], "ListJobs", 0.3)
     assert set(values(other).values()) == {0}
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("batchops_")]
@@ -189,7 +189,7 @@ def test_nothing_is_shared(own, targets):
 def test_openmetrics_has_the_same_families(targets, process):
     """OpenMetrics has the same families as plain text, and is complete once its end mark is appended."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0", process=process)
-    own.show_from_zero(targets)
+    own.keep_only(targets)
     body = own.render(openmetrics=True)
     assert OPENMETRICS_END not in body
     plain = [family.name for family in parse_text(own.render(openmetrics=False).decode())]
@@ -200,6 +200,6 @@ def test_openmetrics_has_the_same_families(targets, process):
 def test_no_created_series(targets, openmetrics):
     """No counter or histogram has a `_created` series."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
-    own.show_from_zero(targets)
+    own.keep_only(targets)
     own.requested(targets[0], "ListJobs", 0.3)
     assert b"_created" not in own.render(openmetrics=openmetrics)
