@@ -29,7 +29,7 @@ def make_context(settings: ConnectionSettings) -> ssl.SSLContext:
 
     Raises TransportError if a file cannot be read or has no certificate.
     """
-    context = _trusting(settings.ca_file)
+    context = _trusting(settings.ca_file, _Context if settings.server_name else ssl.SSLContext)
     if settings.cert_file:
         files = f"tls.cert_file {settings.cert_file} and tls.key_file {settings.key_file}"
         try:
@@ -39,19 +39,40 @@ def make_context(settings: ConnectionSettings) -> ssl.SSLContext:
     if settings.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if name := settings.server_name:  # here, because the setting of httpx has no effect through a proxy
-        wrap = context.wrap_bio
-        context.wrap_bio = lambda *bios, **more: wrap(*bios, **more | {"server_hostname": name})  # type: ignore[method-assign]
+    if isinstance(context, _Context):
+        context.server_name = settings.server_name
     return context
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+class _Context(ssl.SSLContext):
+    """Expects the certificate of `server_name`; the setting of httpx has no effect through a proxy."""
+
+    server_name: str
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - its base's
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """A connection with these settings."""
+        del server_hostname
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
+
+
+def _trusting(ca_file: str, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
     """A context that trusts the authorities in `ca_file`; those of the system if it is empty."""
     named = [name for name in _TRUST_VARIABLES if not ca_file and os.environ.get(name)]
     for name in named:
         _check_variable(name, os.environ[name])
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        context = kind(ssl.PROTOCOL_TLS_CLIENT)
+        if ca_file:
+            context.load_verify_locations(ca_file)
+        else:
+            context.load_default_certs()
         if not ca_file and not named and not _system_has_authorities():
             context.load_verify_locations(certifi.where())
     except OSError as error:
