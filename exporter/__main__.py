@@ -14,7 +14,7 @@ def main() -> int:
     """Run the command line of the process and return the exit code, see `exporter.cli.main`.
 
     SIGTERM and SIGINT exit with code 0. A running server has handlers of its own, and raises the signal again after its
-    last request. SIGHUP, on which many daemons reload, is ignored; by default it ends a process.
+    last request. SIGHUP is ignored until there is a configuration to reload; by default it ends a process.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)

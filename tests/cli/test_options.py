@@ -20,6 +20,7 @@ SETTINGS = Settings(
     timeout_default=0.0,
     external_url="",
     route_prefix="",
+    enable_lifecycle=False,
     disable_exporter_metrics=False,
 )
 WEB = Web((TcpAddress("", 10083),), SETTINGS)
@@ -55,6 +56,10 @@ COMMANDS = {
     "--web.shutdown-timeout=2.5": Serve(FILE, replace(WEB, shutdown_timeout=2.5)),
     "--timeout-default=5": with_settings(timeout_default=5.0),
     "--web.max-requests=0": with_settings(max_requests=0),
+    "--web.enable-lifecycle": with_settings(enable_lifecycle=True),
+    "--web.config.file=web.yml": Serve(FILE, replace(WEB, config_file=Path("web.yml"))),
+    "--config.auto-reload-interval=0s": Serve(FILE, WEB, reload_interval=0.0),
+    "--config.auto-reload-interval=1m": Serve(FILE, WEB, reload_interval=60.0),
     "--web.disable-exporter-metrics": with_settings(disable_exporter_metrics=True),
     "--timeout-offset=0": with_settings(timeout_offset=0.0),
     "--timeout-offset 1.25": with_settings(timeout_offset=1.25),
@@ -68,6 +73,8 @@ WRONG = [
     "extra",
     "--config.fil=a.yaml",
     "--config.file",
+    "--config.auto-reload-interval=5",
+    "--web.config.file",
     "--demo --config.file=a.yaml",
     "--demo --config.check",
     "--web.listen-address=",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 from pathlib import Path
@@ -35,7 +34,7 @@ def write(tmp_path, store_url):
         ]
         path = tmp_path / "config.yaml"
         (tmp_path / "new.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
-        os.replace(tmp_path / "new.yaml", path)  # noqa: PTH105 - whole or not at all
+        (tmp_path / "new.yaml").replace(path)
         return path
 
     return writing
@@ -119,13 +118,13 @@ def test_a_changed_file_reloads(exporter, write, tmp_path):
     """A changed file is found without a signal, also if a link on the way to it is replaced, as Kubernetes does."""
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
-    os.replace(write("a"), tmp_path / "old" / "config.yaml")  # noqa: PTH105
-    os.replace(write("b"), tmp_path / "new" / "config.yaml")  # noqa: PTH105
+    (write("a")).replace(tmp_path / "old" / "config.yaml")
+    (write("b")).replace(tmp_path / "new" / "config.yaml")
     (tmp_path / "data").symlink_to("old")
     _, client = exporter("--config.auto-reload-interval=100ms", "--config.file=data/config.yaml")
     assert accounts(client) == ["a"]
     (tmp_path / "swap").symlink_to("new")
-    os.replace(tmp_path / "swap", tmp_path / "data")  # noqa: PTH105
+    (tmp_path / "swap").replace(tmp_path / "data")
     until(lambda: accounts(client) == ["b"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,12 +150,12 @@ def test_replaced_files_are_read_again(start, directory):
     new = directory / "new"
     new.mkdir()
     web_configs.write_certificate(new, "server", authority, "127.0.0.1")
-    os.replace(new / "server.pem", directory / "server.pem")  # noqa: PTH105
+    (new / "server.pem").replace(directory / "server.pem")
     until(lambda: "not reloaded" in exporter.stderr)
     assert "server.key" in exporter.stderr or "key_file" in exporter.stderr
     assert web_configs.status(port, directory, login=login) == 200
 
-    os.replace(new / "server.key", directory / "server.key")  # noqa: PTH105
+    (new / "server.key").replace(directory / "server.key")
     until(lambda: "web configuration reloaded" in exporter.stderr)
     assert web_configs.status(port, directory, login=login) is None
     authority.cert_pem.write_to_path(directory / "ca.pem")
