@@ -1,22 +1,56 @@
-"""Files that contain one key or token each, and may change at any time."""
+"""Files that contain one key or token each, and may change at any time, also while they are read."""
 
 from __future__ import annotations
 
 import asyncio
 import stat
+import time
 from pathlib import Path
 from typing import Final
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials.header_values import header_problem
+from exporter.credentials.header_values import header_problem, without_line_end
 
 MAX_FILE_BYTES: Final = 64 * 1024
 """The longest tokens have a few thousand bytes."""
 
+MAX_READINGS: Final = 5
+"""How often files are read, until two readings in a row are equal."""
+
+READING_PAUSE_SECONDS: Final = 0.05
+"""Before each reading after the second. A file that is written in place is empty for a much shorter time."""
+
 
 async def read_key(path: str | Path) -> str:
-    """Returns the content of the file, without trailing line breaks. Raises CredentialsError."""
-    return await asyncio.to_thread(_read_key, Path(path))
+    """Returns the content of one file; see `read_keys`."""
+    [key] = await read_keys(Path(path))
+    return key
+
+
+async def read_keys(*paths: Path) -> list[str]:
+    """Returns the content of each file, without trailing line breaks. Raises CredentialsError.
+
+    The files are read until two readings in a row are equal, so that keys which are being replaced are never mixed, and
+    a file that is empty only while it is written is no error.
+    """
+    return await asyncio.to_thread(_settled, paths)
+
+
+def _settled(paths: tuple[Path, ...]) -> list[str]:
+    last: list[str] | None = None
+    problem = ""
+    for reading in range(MAX_READINGS):
+        if reading > 1:
+            time.sleep(READING_PAUSE_SECONDS)
+        try:
+            keys = [_read_key(path) for path in paths]
+        except CredentialsError as error:
+            last, problem = None, error.message
+            continue
+        if keys == last:
+            return keys
+        last, problem = keys, f"{', '.join(map(str, paths))} changed during each of {MAX_READINGS} readings"
+    raise CredentialsError(problem, reason="config")
 
 
 def _read_key(path: Path) -> str:
@@ -31,7 +65,7 @@ def _read_key(path: Path) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise CredentialsError(f"{path} is longer than {MAX_FILE_BYTES} bytes and cannot be a key", reason="config")
     # Latin-1 decodes every byte, so that header_problem reports those that are not ASCII.
-    key = content.decode("latin-1").rstrip("\r\n")
+    key = without_line_end(content.decode("latin-1"))
     if problem := header_problem(key):
         raise CredentialsError(f"{path} {problem}", reason="config")
     return key

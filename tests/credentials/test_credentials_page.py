@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from exporter import config
-from exporter.credentials import ISSUERS, cos, oss, s3
+from exporter.credentials import ISSUERS, PACKAGES
 from exporter.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,8 @@ def row(provider, word):
 def test_each_source_has_its_row():
     """The table has exactly one row for each provider and source."""
     written = {(cells[0], re.findall("`(.*?)`", cells[1])[0]) for cells in ROWS}
-    known = {(provider, word) for provider, words in ISSUERS.items() for word in (*words, "environment")}
+    known = {(provider, word) for provider, words in ISSUERS.items() for word in words}
+    known |= {(provider, word) for provider in PACKAGES for word in ("environment", "sdk")}
     assert written == known | {("any", "static"), ("any", "default")}
     assert {provider for provider, _ in known} == set(PROVIDERS)
 
@@ -64,6 +65,6 @@ def test_the_examples_are_valid():
 def test_the_extras_are_the_packages():
     """The page and pyproject.toml know the same extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {package.extra for package in (oss.AlibabaSdk, cos.TencentSdk, s3.AwsSdk)}
+    extras = {package.extra for package in PACKAGES.values()}
     assert extras == set(project["optional-dependencies"])
     assert all(f"[{extra}]" in PAGE for extra in extras)

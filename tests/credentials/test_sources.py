@@ -2,21 +2,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from exporter import config
 from exporter.core.secrets import Credentials, Secret
-from exporter.credentials import ISSUERS, cos, oss, s3, sdk
+from exporter.credentials import ISSUERS, PACKAGES
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}
 
 
-@pytest.mark.parametrize("provider", [*ISSUERS, "other"])
+@pytest.mark.parametrize("provider", [*PACKAGES, "other"])
 def test_sources_by_name(read, provider):
     """`source` selects the source of the credentials; the default is `default`."""
-    for word in {*EVERYWHERE, *ISSUERS.get(provider, ())} - {"static"}:
+    package = {"sdk"} if provider in PACKAGES else set()
+    for word in {*EVERYWHERE, *ISSUERS.get(provider, ()), *package} - {"static"}:
         source, problems = read({"source": word}, provider=provider)
         assert (source.name, source.expires, problems) == (word, None, [])
     assert read({}, provider=provider)[0].name == "default"
@@ -36,7 +38,7 @@ def test_sources_by_name(read, provider):
 def test_the_order_of_the_default(read, provider, order):
     """The default tries the built-in sources of the provider first, and the vendor's package last."""
     source, _ = read({}, provider=provider)
-    assert [tried.name for tried in source._sources] == order
+    assert [tried.name for tried in source._source._sources] == order
 
 
 @pytest.mark.anyio
@@ -76,13 +78,10 @@ def test_a_secret_in_place_of_a_key(read):
     assert "hunter2" not in problems[0]
 
 
-@pytest.mark.parametrize(
-    ("provider", "package", "extra"),
-    [("oss", oss.AlibabaSdk, "alibaba"), ("cos", cos.TencentSdk, "tencent"), ("s3", s3.AwsSdk, "aws")],
-)
-def test_a_package_that_is_not_installed(read, monkeypatch, provider, package, extra):
+@pytest.mark.parametrize(("provider", "extra"), [("oss", "alibaba"), ("cos", "tencent"), ("s3", "aws")])
+def test_a_package_that_is_not_installed(read, monkeypatch, provider, extra):
     """If the package of `source: sdk` is not installed, the problem names the extra."""
-    monkeypatch.setattr(package, "module", "no_such_package")
+    monkeypatch.setattr(PACKAGES[provider], "module", "no_such_package")
     assert read({"source": "sdk"}, provider=provider)[1] == [
         f"credentials.source: requires the package no_such_package: pip install 'batchops-exporter[{extra}]'"
     ]
@@ -106,7 +105,7 @@ def test_no_package_is_imported_early():
 @pytest.mark.anyio
 async def test_the_token_of_tencent_is_kept():
     """TENCENTCLOUD_TOKEN is part of the default's credentials, though the package [tencent] would ignore it."""
-    assert not sdk.SdkIssuer(cos.TencentSdk()).missing()
+    assert find_spec("tencentcloud")
     text = b"accounts: [{provider: cos, account: a, uin: '1', appid: '2', regions: [r]}]"
     names = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN")
     environment = dict(zip(names, ("i", "s", "t"), strict=True))

@@ -50,8 +50,8 @@ def program(tmp_path):
             assert process.stdout
             put, take = process.stdin, process.stdout
 
-            def load():
-                put.write("\n")
+            def load(identity="", *, refused=False):
+                put.write(f"{identity}{' refused' * refused}\n")
                 put.flush()
                 line = take.readline()
                 assert line, log.read_text()
@@ -192,9 +192,10 @@ def test_alibaba_default_chain():
     """The providers are those of the default chain of Alibaba's package, in its order."""
     program = (
         "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
-        "from exporter.credentials.oss import AlibabaSdk\n"
+        "from exporter.credentials.sdk import Identity\n"
+        "from exporter.credentials.sdk_alibaba import AlibabaSdk\n"
         "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
-        "assert list(map(type, chain)) == list(map(type, AlibabaSdk._providers()))\n"
+        "assert list(map(type, chain)) == list(map(type, AlibabaSdk(Identity())._chain()))\n"
         "print(len(chain))\n"
     )
     names = ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")
