@@ -83,7 +83,9 @@ def read_identity(section: Section, package: type[Package]) -> Identity:
         profile=section.string("profile", required=section.has("profile")),
         role_arn=role,
         external_id=section.string(
-            "external_id", pattern=r"[\w+=,.@:/-]{2,1224}", hint="2 to 1224 characters, no blanks"
+            "external_id",
+            pattern=r"[A-Za-z0-9+=,.@:/_-]{2,1224}",
+            hint="2 to 1224 letters, digits and +=,.@:/_-",
         ),
         session_name=section.string(
             "session_name", SESSION_NAME, pattern=r"[A-Za-z0-9.@_-]{2,64}", hint="2 to 64 letters, digits and . @ _ -"

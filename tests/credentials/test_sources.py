@@ -9,6 +9,9 @@ import pytest
 from exporter import config
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import ISSUERS, PACKAGES
+from exporter.credentials.sdk import Identity
+from exporter.credentials.sdk_tencent import TOKEN_VARIABLES
+from exporter.providers import PROVIDERS
 from tests.credentials.conftest import offline
 
 EVERYWHERE = {"default", "environment", "static"}
@@ -88,6 +91,26 @@ def test_a_package_that_is_not_installed(read, monkeypatch, provider, extra):
     assert read({}, provider=provider)[1] == []
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("word", ["environment", "static"])
+async def test_the_keys_of_a_named_source_are_logged_once(read, caplog, word):
+    """Whatever the source, its name, the key id and the expiry are logged with the first keys, without a secret."""
+    caplog.set_level("INFO", "exporter.credentials")
+    literals = {"id": "i", "secret": "hunter2", "expires": "2026-12-01T00:00:00Z"} if word == "static" else {}
+    source, _ = read({"source": word, **literals}, {"A_ID": "i", "A_SECRET": "hunter2"})
+    for _ in range(3):
+        await source.get(offline)
+    [line] = [vars(record) for record in caplog.records]
+    assert [line[field] for field in ("message", "account", "source", "key_id")] == [
+        "credentials found",
+        "oss/prod",
+        word,
+        "i",
+    ]
+    assert line.get("expires") == ("2026-12-01T00:00:00+00:00" if word == "static" else None)
+    assert "hunter2" not in str(line)
+
+
 def test_no_package_is_imported_early():
     """Reading a configuration with `source: sdk` imports no vendor's package."""
     program = """if True:
@@ -100,6 +123,87 @@ def test_no_package_is_imported_early():
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+ROLES = {
+    "oss": "acs:ram::113511544585:role/exporter",
+    "cos": "qcs::cam::uin/100000000001:roleName/exporter",
+    "s3": "arn:aws:iam::111122223333:role/exporter",
+}
+
+
+@pytest.mark.parametrize("provider", PACKAGES)
+def test_an_identity_for_each_account(read, provider):
+    """With `source: sdk`, an account can have a role, its external id and the name of the session."""
+    role = {"role_arn": ROLES[provider], "external_id": "team-7", "session_name": "batch@team-7"}
+    source, problems = read({"source": "sdk", **role}, provider=provider)
+    assert not problems
+    assert source._source._issuer._package._identity == Identity(**role)
+    assert read({"source": "sdk", "role_arn": ROLES[provider]}, provider=provider)[1] == []
+
+
+@pytest.mark.parametrize("provider", ["oss", "s3"])
+def test_a_profile_for_each_account(read, provider):
+    """With `source: sdk`, an account can have its own profile."""
+    source, problems = read({"source": "sdk", "profile": "team-7"}, provider=provider)
+    assert not problems
+    assert source._source._issuer._package._identity == Identity(profile="team-7")
+
+
+@pytest.mark.parametrize(
+    ("provider", "mapping", "problem"),
+    [
+        (
+            "cos",
+            {"profile": "team-7"},
+            "profile: cannot be used: the package tencentcloud reads only the profile default; remove it",
+        ),
+        ("s3", {"external_id": "team-7"}, "external_id: requires role_arn"),
+        ("oss", {"session_name": "team-7"}, "session_name: requires role_arn"),
+        ("s3", {"profile": ""}, "profile: must not be empty"),
+        (
+            "s3",
+            {"role_arn": ROLES["oss"]},
+            "role_arn: must be a role such as arn:aws:iam::111122223333:role/batchops-exporter",
+        ),
+        (
+            "oss",
+            {"role_arn": ROLES["s3"]},
+            "role_arn: must be a role such as acs:ram::113511544585:role/batchops-exporter",
+        ),
+        (
+            "cos",
+            {"role_arn": "exporter"},
+            "role_arn: must be a role such as qcs::cam::uin/100000000001:roleName/batchops-exporter",
+        ),
+        (
+            "s3",
+            {"role_arn": ROLES["s3"], "external_id": "a b"},
+            "external_id: must be 2 to 1224 letters, digits and +=,.@:/_-",
+        ),
+        (
+            "s3",
+            {"role_arn": ROLES["s3"], "session_name": "a/b"},
+            "session_name: must be 2 to 64 letters, digits and . @ _ -",
+        ),
+    ],
+)
+def test_an_identity_that_cannot_be_used(read, provider, mapping, problem):
+    """A key of the identity that the package cannot use, or that is not valid, is a problem with its path."""
+    assert read({"source": "sdk", **mapping}, provider=provider)[1] == [f"credentials.{problem}"]
+
+
+@pytest.mark.parametrize("word", ["default", "environment", "oidc", "metadata", "static"])
+def test_an_identity_requires_the_package(read, word):
+    """The keys of an identity are problems with any other source than `sdk`."""
+    literals = {"id": "i", "secret": "s"} if word == "static" else {}
+    for key in ("profile", "role_arn", "external_id", "session_name"):
+        assert read({"source": word, key: "x", **literals})[1] == [f"credentials.{key}: requires source: sdk"]
+
+
+def test_the_names_of_tencents_token():
+    """The package [tencent] gets the token from the same variables as the source `environment`."""
+    assert PROVIDERS["cos"].credential_names.environment[0][2:] == TOKEN_VARIABLES
 
 
 @pytest.mark.anyio

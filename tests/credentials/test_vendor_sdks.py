@@ -70,9 +70,9 @@ def program(tmp_path):
 def load(program):
     """Returns one line of the program."""
 
-    def once(provider, environment):
+    def once(provider, environment, identity=""):
         with program(provider, environment) as load:
-            return load()
+            return load(identity)
 
     return once
 
