@@ -17,8 +17,8 @@ MAX_FILE_BYTES: Final = 64 * 1024
 MAX_READINGS: Final = 5
 """How often files are read, until two readings in a row are equal."""
 
-READING_PAUSE_SECONDS: Final = 0.05
-"""Before each reading after the second. A file that is written in place is empty for a much shorter time."""
+READING_PAUSE_SECONDS: Final = 0.02
+"""Between two readings. A file that is written in place is empty or half written for a much shorter time."""
 
 
 async def read_key(path: str | Path) -> str:
@@ -27,20 +27,19 @@ async def read_key(path: str | Path) -> str:
     return key
 
 
-async def read_keys(*paths: Path) -> list[str]:
+async def read_keys(*paths: Path, known: list[str] | None = None) -> list[str]:
     """Returns the content of each file, without trailing line breaks. Raises CredentialsError.
 
-    The files are read until two readings in a row are equal, so that keys which are being replaced are never mixed, and
-    a file that is empty only while it is written is no error.
+    Unless it is the `known` one, the files are read until two readings in a row are equal: so keys which are being
+    replaced are never mixed, and a file that is empty only while it is written is no error.
     """
-    return await asyncio.to_thread(_settled, paths)
+    return await asyncio.to_thread(_settled, paths, known)
 
 
-def _settled(paths: tuple[Path, ...]) -> list[str]:
-    last: list[str] | None = None
+def _settled(paths: tuple[Path, ...], last: list[str] | None) -> list[str]:
     problem = ""
     for reading in range(MAX_READINGS):
-        if reading > 1:
+        if reading:
             time.sleep(READING_PAUSE_SECONDS)
         try:
             keys = [_read_key(path) for path in paths]

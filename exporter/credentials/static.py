@@ -78,7 +78,8 @@ class StaticCredentials:
     async def _read_files(self) -> list[Secret]:
         """Returns the content of the files; if it is unusable or half new, the last one, for GRACE_SECONDS."""
         try:
-            found = [Secret(key) for key in await read_keys(*self._files)]
+            known = [key.reveal() for key in self._last] if self._last else None
+            found = [Secret(key) for key in await read_keys(*self._files, known=known)]
         except CredentialsError as error:
             if self._last is None or not self._in_grace(error.message):
                 raise
