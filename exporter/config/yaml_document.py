@@ -181,7 +181,7 @@ class _Reader:
                 return "$"
             if match[1] not in environment:
                 problems[f"the environment variable {match[1]} is not set"] = None
-            return environment.get(match[1], "")
+            return environment.get(match[1], "").rstrip("\r\n")  # as a shell's $(…) does
 
         expanded = _VARIABLE.sub(replacement, text)
         self.problems.extend(Problem(path, message) for message in problems)
