@@ -8,11 +8,12 @@ import logging
 import re
 import threading
 import time
+from pathlib import PosixPath
 
 import pytest
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials.key_files import read_key
+from exporter.credentials.key_files import MAX_READINGS
 from exporter.credentials.static import StaticCredentials
 from tests.credentials.conftest import offline
 
@@ -96,6 +97,30 @@ async def test_a_pair_that_is_replaced_between_two_reads(tmp_path):
     assert [found for found in seen if found[0].replace("id", "key") != found[1]] == []
 
 
+class Watched(PosixPath):
+    """A path that calls `work` each time before the file is read, with the number of the reading, from 1."""
+
+    def watch(self, work):
+        self.work, self.readings = work, 0
+        return self
+
+    def stat(self, **options):
+        self.readings += 1
+        self.work(self.readings)
+        return super().stat(**options)
+
+
+async def test_a_pair_that_is_replaced_after_its_id_was_read(pair):
+    """If both files are replaced after the first was read, both are read again."""
+    key_id, secret = pair("id-1", "secret-1")
+
+    def replace(reading):
+        if reading == 1:
+            pair("id-2", "secret-2")
+
+    assert await keys(static((key_id, Watched(secret).watch(replace)))) == ("id-2", "secret-2")
+
+
 async def test_files_that_are_rewritten_in_place(pair):
     """While key files are rewritten in place again and again, each is empty for a moment, which is never used."""
     paths = pair("id-1", "secret-1")
@@ -110,27 +135,20 @@ async def test_files_that_are_rewritten_in_place(pair):
     source = static(paths)
     await keys(source)
     with meanwhile(rewrite):
-        for _ in range(100):
+        for _ in range(40):
             key_id, secret = await keys(source)
             assert re.fullmatch("id-[0-9]+ secret-[0-9]+", f"{key_id} {secret}")
 
 
 async def test_a_file_that_is_empty_at_first(pair):
     """A file that is empty when it is first read, because it is being written, is read again."""
-    paths = pair("id-1", "")
-    writer = threading.Timer(0.03, lambda: pair(secret="secret-1"))
-    writer.start()
-    assert await keys(static(paths)) == ("id-1", "secret-1")
-    writer.join()
+    key_id, secret = pair("id-1", "")
 
+    def write(reading):
+        if reading == MAX_READINGS - 1:
+            pair(secret="secret-1")
 
-async def test_a_token_that_is_being_written(pair):
-    """A service account's token that is empty while it is written is read again."""
-    path, _ = pair("")
-    writer = threading.Timer(0.03, lambda: pair("token"))
-    writer.start()
-    assert await read_key(path) == "token"
-    writer.join()
+    assert await keys(static((key_id, Watched(secret).watch(write)))) == ("id-1", "secret-1")
 
 
 @pytest.mark.parametrize("broken", ["empty", "missing", "half"])

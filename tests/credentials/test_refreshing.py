@@ -253,11 +253,14 @@ def test_a_response_without_a_date(headers):
     assert (issued.lifetime, issued.by_own_clock) == (3600.0, True)
 
 
-def test_the_clock_of_lifetimes_counts_a_suspended_machine():
-    """Lifetimes are kept on the clock that cannot be set and goes on while the machine is suspended."""
+def test_the_clock_of_lifetimes_counts_a_suspended_machine(monkeypatch):
+    """Lifetimes are kept on the clock that goes on while the machine is suspended, or else the monotonic one."""
+    assert RefreshingCredentials("testing", Steady())._since_boot is seconds_since_boot
     assert seconds_since_boot() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
-    unset = RefreshingCredentials("testing", Steady())
-    assert unset._since_boot is seconds_since_boot
+    monkeypatch.setattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)  # equal to the monotonic one until then
+    assert seconds_since_boot() == pytest.approx(time.time(), abs=5)
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert seconds_since_boot() == pytest.approx(time.monotonic(), abs=5)
 
 
 class Steady(Issuer):

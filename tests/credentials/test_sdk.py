@@ -130,6 +130,23 @@ async def test_the_expiry_of_a_package(slow):
     assert (await sdk.SdkIssuer(slow).issue(offline, 2000.0)).lifetime == 3000.0
 
 
+async def test_keys_that_were_refused(slow):
+    """After a refusal the package is asked once for other credentials than those that it keeps."""
+    asked = []
+
+    def load(*, fresh):
+        asked.append(fresh)
+        return Credentials("i", Secret("s"))
+
+    slow.load = load
+    issuer = sdk.SdkIssuer(slow)
+    await issuer.issue(offline, time.time())
+    issuer.forget()
+    for _ in range(2):
+        await issuer.issue(offline, time.time())
+    assert asked == [False, True, False]
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(slow, key):
     """A key that no HTTP header allows is not used."""

@@ -143,6 +143,19 @@ def test_alibaba_credentials_file(load, tmp_path):
     assert load("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
 
 
+def test_alibaba_keeps_to_its_provider(program, tmp_path):
+    """After a refusal, the chosen provider reads its file again, even if an earlier one has credentials now."""
+    file = tmp_path / ".alibabacloud/credentials.ini"
+    text = "[default]\ntype = access_key\naccess_key_id = {}\naccess_key_secret = hunter2\n"
+    write(file, text.format("i"))
+    profile = {"name": "default", "mode": "AK", "access_key_id": "other", "access_key_secret": "hunter2"}
+    with program("oss", NO_ECS) as load:
+        assert load()["keys"][0] == "i"
+        write(tmp_path / ".aliyun/config.json", json.dumps({"current": "default", "profiles": [profile]}))
+        write(file, text.format("j"))
+        assert load(refused=True)["keys"][0] == "j"
+
+
 def test_alibaba_role(program, through_proxy):
     """Alibaba's package accepts the ECS metadata service of these tests, and returns the expiry."""
     ecs = Ecs()
