@@ -1,6 +1,7 @@
 # Two stages: the first installs what the lock files name, the second runs it, as nobody and without a shell.
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t batchops-exporter .
 #   docker run --read-only -p 10083:10083 batchops-exporter --demo
+# With the vendors' packages for keys (docs/credentials.md): --build-arg EXTRAS=aws,alibaba,tencent or some of them.
 # Give BASE with its digest (…@sha256:…) where a build must be repeatable to the byte.
 ARG BASE=docker.io/library/python:3.13-slim
 
@@ -12,6 +13,18 @@ RUN ["python", "-m", "venv", "/opt/build"]
 COPY requirements/run.txt requirements/build.txt /src/requirements/
 RUN ["python", "-m", "pip", "--python", "/opt/venv/bin/python", "install", "--only-binary=:all:", "--require-hashes", "-r", "/src/requirements/run.txt"]
 RUN ["/opt/build/bin/python", "-m", "pip", "install", "--only-binary=:all:", "--require-hashes", "-r", "/src/requirements/build.txt"]
+COPY requirements/extra-*.txt /src/requirements/
+ARG EXTRAS=""
+# A package without a wheel is built from its source, whose hash is locked too, with the locked build requirements.
+RUN set -eu; cd /src/requirements; \
+    for extra in $(echo "$EXTRAS" | tr ',' ' '); do \
+        if [ ! -f "extra-$extra.txt" ]; then \
+            echo "EXTRAS: there is no extra $extra; there are: $(echo extra-*.txt | sed 's/extra-//g; s/\.txt//g')" >&2; \
+            exit 1; \
+        fi; \
+        /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --require-hashes -w /src/wheels -r "extra-$extra.txt"; \
+        python -m pip --python /opt/venv/bin/python install --no-index --no-deps /src/wheels/*.whl; \
+    done
 COPY pyproject.toml README.md LICENSE /src/
 COPY exporter /src/exporter
 WORKDIR /src

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
-REQUIREMENTS = ("build", "dev", "run")
+EXTRAS = ("alibaba", "aws", "tencent")
+REQUIREMENTS = ("build", "dev", "run", *(f"extra-{name}" for name in EXTRAS))
 SHELL_SCRIPTS = ("dev", ".ci/run")
 MADE_HERE = re.compile(r"\.git|\.venv|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info")
 """Folders that hold no files of the project."""
@@ -153,7 +154,7 @@ def test_requirements_are_pinned_by_hash(name):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}$", entry, re.MULTILINE), package
 
 
-@pytest.mark.parametrize("name", ["build", "run"])
+@pytest.mark.parametrize("name", [name for name in REQUIREMENTS if name != "dev"])
 def test_tested_versions_are_the_shipped_ones(name):
     """Each version in the smaller requirements files is also the one used by the tests."""
     assert pins(name).keys() <= pins("dev").keys()
@@ -164,6 +165,9 @@ def test_requirements_follow_the_project():
     project = tomllib.loads(PYPROJECT)
     groups = project["dependency-groups"]
     wanted = {"run": project["project"]["dependencies"], "build": groups["build"]}
+    for extra, dependencies in project["project"]["optional-dependencies"].items():
+        wanted[f"extra-{extra}"] = dependencies + wanted["run"]
+    assert {*wanted, "dev"} == set(REQUIREMENTS)
     wanted["dev"] = [entry for entry in groups["dev"] if isinstance(entry, str)] + wanted["run"] + wanted["build"]
     for name, requirements in wanted.items():
         locked = {pin.partition("==")[0] for pin in pins(name)}

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.client.rate_limit import RateLimiter
-from exporter.core.errors import ScrapeError, ServiceError
+from exporter.core.errors import CredentialsError, ScrapeError, ServiceError
 from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from exporter.client.transport import Transport
     from exporter.core.deadline import Deadline
     from exporter.core.http import Request, Response
-    from exporter.core.interfaces import OnProgress
+    from exporter.core.interfaces import Fetch, OnProgress
     from exporter.core.observer import Observer
+    from exporter.core.secrets import Credentials
     from exporter.core.target import Target
     from exporter.core.workers import Turns
 
@@ -41,6 +42,9 @@ MAX_BACKOFF_SECONDS: Final = 5.0
 
 NOTABLE_SKEW_SECONDS: Final = 60.0
 """If the service refuses the signature and the clocks differ by more than this, the message says so."""
+
+NEW_KEYS_SHARE: Final = 0.5
+"""The part of the time left in which the source of refused keys must have others; the rest is for the retry."""
 
 T = TypeVar("T")
 
@@ -114,11 +118,41 @@ class Session:
         return max(wanted or 0.0, own * (0.5 + 0.5 * self.client.jitter()))
 
     async def _attempt(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
-        """One request and its response. Raises ScrapeError, which is counted here unless it is about credentials."""
-        target, observer = self.target, self.client.observer
+        """One request and its response; a second one if the service refuses the keys and their source has others.
+
+        Raises ScrapeError.
+        """
+        target = self.target
         await self._wait_for_rate_limit()
         fetch = partial(self.client.transport.fetch, connection=target.connection)
         credentials = await target.credentials.get(fetch)
+        try:
+            return await self._signed(request, credentials, parse, on_progress)
+        except ServiceError as error:
+            others = await self._other_keys(credentials, fetch) if error.reason == "auth" else None
+            if others is None:
+                raise
+            log.debug("retry with new keys: %s", error, extra={"target": target.name})
+        self.client.observer.retried(target, request.operation)
+        await self._wait_for_rate_limit()
+        return await self._signed(request, others, parse, on_progress)
+
+    async def _other_keys(self, refused: Credentials, fetch: Fetch) -> Credentials | None:
+        """The keys that their source has instead of the `refused` ones; None if it has no others in time."""
+        source = self.target.credentials
+        source.refused(refused)
+        try:
+            async with asyncio.timeout(NEW_KEYS_SHARE * self.deadline.remaining(time.monotonic())):
+                credentials = await source.get(fetch)
+        except (TimeoutError, CredentialsError):
+            return None
+        return None if credentials.same_keys(refused) else credentials
+
+    async def _signed(
+        self, request: Request, credentials: Credentials, parse: Callable[[bytes], T], on_progress: OnProgress | None
+    ) -> T:
+        """One request and its response. Raises ScrapeError, which is counted here."""
+        target, observer = self.target, self.client.observer
         signed = target.provider.sign(request, credentials, self.client.now())
         try:
             return await self._send(signed, parse, on_progress)

@@ -35,7 +35,7 @@ def _expand(text: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
             return "$"
         if match[1] not in environment:
             problems[f"the environment variable {match[1]} is not set"] = None
-        return environment.get(match[1], "")
+        return environment.get(match[1], "").rstrip("\r\n")  # as a shell's $(…) does
 
     return _EXPANDED.sub(replacement, text), list(problems)
 

@@ -24,13 +24,15 @@ class CredentialNames:
     """What a provider calls the parts of its credentials.
 
     `key_id`, `secret` and `token` are the keys in the file. `environment` has groups of variables, which are tried in
-    this order.
+    this order: the names of the key id, the secret, and those of the token, of which the first one that is set counts.
+    `expiry_variable` contains when they expire, if the vendor's tools have such a variable.
     """
 
     key_id: str
     secret: str
     token: str
-    environment: tuple[tuple[str, str, str], ...]
+    environment: tuple[tuple[str, ...], ...]
+    expiry_variable: str = ""
 
 
 class Provider(Protocol):
@@ -98,3 +100,6 @@ class CredentialSource(Protocol):
 
     async def get(self, fetch: Fetch) -> Credentials:
         """Keys that can be used now. `fetch` sends the requests that this takes. Raises CredentialsError."""
+
+    def refused(self, credentials: Credentials) -> None:
+        """The service refused these keys: the next `get` asks for others first, if that may help."""

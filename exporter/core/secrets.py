@@ -43,3 +43,7 @@ class Credentials:
     secret: Secret
     token: Secret | None = None
     expires: float | None = None
+
+    def same_keys(self, other: Credentials) -> bool:
+        """Whether a service cannot tell these credentials from `other`."""
+        return (self.key_id, self.secret, self.token) == (other.key_id, other.secret, other.token)

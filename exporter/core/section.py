@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from exporter.core import durations
+from exporter.core import durations, moments
 from exporter.core.errors import Problem
 from exporter.core.wording import (
     SIMILAR,
@@ -261,6 +261,16 @@ class Section:
             bounds = f"{durations.to_text(minimum)} to {durations.to_text(maximum)}"
             self.problem(key, f"must be from {bounds}, not {shown(value)}")
             return default
+        return seconds
+
+    def moment(self, key: str) -> float | None:
+        """Returns the Unix seconds of a time with its zone, such as 2026-12-01T00:00:00Z; None if `key` is absent."""
+        value = self._read(key)
+        if value is _MISSING:
+            return None
+        seconds = moments.parse(value) if isinstance(value, str) else None
+        if seconds is None:
+            self.problem(key, "must be a time with its zone, such as 2026-12-01T00:00:00Z")
         return seconds
 
     def strings(

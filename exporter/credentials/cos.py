@@ -1,4 +1,4 @@
-"""Credentials of Tencent Cloud: the role of a Kubernetes service account (TKE), the role of a CVM instance, the SDK.
+"""Credentials of Tencent Cloud: the role of a Kubernetes service account (TKE) and the role of a CVM instance.
 
 The variables are those of the vendor's package tencentcloud-sdk-python-common 3.1.195.
 """
@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError
 from exporter.core.http import Request
 from exporter.credentials import issuer_response, metadata, oidc
-from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.environment import required
 from exporter.credentials.key_files import read_key
-from exporter.credentials.sdk import import_quietly, make_credentials
+from exporter.credentials.refreshing import Issuer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.interfaces import Fetch
-    from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
 STS_URL: Final = "https://sts.tencentcloudapi.com"
@@ -36,7 +34,7 @@ METADATA_URL: Final = "http://metadata.tencentyun.com"
 _NAMES: Final = issuer_response.FieldNames("TmpSecretId", "TmpSecretKey", "Token", "ExpiredTime")
 
 
-class TkeIssuer:
+class TkeIssuer(Issuer):
     """Exchanges the service account's token, read from its file each time, for credentials of a role.
 
     `endpoint` is the base URL of STS.
@@ -84,7 +82,7 @@ class TkeIssuer:
         return issuer_response.parse_credentials(fields, _NAMES, response, issuer=action, now=now)
 
 
-class CvmRoleIssuer:
+class CvmRoleIssuer(Issuer):
     """The CAM role of the CVM instance."""
 
     def __init__(self, *, endpoint: str = METADATA_URL) -> None:
@@ -98,28 +96,3 @@ class CvmRoleIssuer:
             _NAMES,
             now=now,
         )
-
-
-class TencentSdk:
-    """tencentcloud-sdk-python-common: its default chain, which does not report when credentials expire."""
-
-    extra = "tencent"
-    module = "tencentcloud"
-
-    def __init__(self) -> None:
-        self._provider: Any = None
-
-    def load(self) -> Credentials:
-        """Returns the credentials of the chain. Raises NotConfigured, and whatever the package raises.
-
-        A profile is read again each time; the package renews the credentials of a role.
-        """
-        package = import_quietly("tencentcloud.common.credential", "tencentcloud_sdk_common", "urllib3")
-        try:
-            provider = self._provider or package.DefaultCredentialProvider().get_credentials()
-        except (OSError, AttributeError, package.TencentCloudSDKException) as error:
-            message = f"{self.module} found no credentials ({type(error).__name__})"
-            raise NotConfigured(message, reason="config") from None
-        credentials = make_credentials(*provider.get_credential_info())
-        self._provider = None if isinstance(provider, package.Credential) else provider
-        return credentials

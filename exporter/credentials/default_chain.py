@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError
@@ -11,8 +9,6 @@ from exporter.core.errors import CredentialsError
 if TYPE_CHECKING:
     from exporter.core.interfaces import CredentialSource, Fetch
     from exporter.core.secrets import Credentials
-
-log = logging.getLogger(__name__)
 
 
 class NotConfigured(CredentialsError):
@@ -26,9 +22,8 @@ class DefaultChain:
     could return the credentials of another identity.
     """
 
-    def __init__(self, sources: tuple[CredentialSource, ...], *, account: str = "") -> None:
+    def __init__(self, sources: tuple[CredentialSource, ...]) -> None:
         self._sources = sources
-        self._account = account
         self._chosen: CredentialSource | None = None
 
     @property
@@ -54,14 +49,11 @@ class DefaultChain:
             except CredentialsError as error:
                 raise CredentialsError(f"{source.name}: {error}", reason=error.reason) from None
             else:
-                if self._chosen is None:  # concurrent scrapes may get here
-                    self._chosen = source
-                    log.info("credentials found", extra=self._log_fields(source, credentials))
+                self._chosen = self._chosen or source  # concurrent scrapes may get here
                 return credentials
         raise CredentialsError(f"no credentials are configured; {'; '.join(skipped)}", reason="config")
 
-    def _log_fields(self, source: CredentialSource, credentials: Credentials) -> dict[str, str]:
-        fields = {"account": self._account, "source": source.name, "key_id": credentials.key_id}
-        if credentials.expires is not None:
-            fields["expires"] = datetime.fromtimestamp(credentials.expires, UTC).isoformat()
-        return fields
+    def refused(self, credentials: Credentials) -> None:
+        """The service refused these credentials of the chosen source."""
+        if self._chosen:
+            self._chosen.refused(credentials)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from exporter.core import moments
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.header_values import header_problem
@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 MAX_RESPONSE_BYTES: Final = 64 * 1024
 """Credentials with the longest tokens need a tenth of it."""
 
-_WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_LATEST: Final = 1e11
-"""Unix seconds, beyond the year 5000: a larger number is not in seconds."""
+_CODE: Final = re.compile(r"[A-Za-z]{1,40}(\.[A-Za-z]{1,40}){0,3}")
+"""All documented codes are such words. A key or a token that is in the wrong place contains digits, or is longer."""
+
+_REQUEST_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Temporary credentials, valid for `lifetime` seconds from when they were requested; None: unknown."""
+    """Temporary credentials, valid for `lifetime` seconds from when they were requested; None: unknown.
+
+    `by_own_clock`: the lifetime was measured with this machine's clock, which may be wrong.
+    """
 
     credentials: Credentials
     lifetime: float | None
+    by_own_clock: bool = False
 
 
 class FieldNames(NamedTuple):
@@ -45,8 +50,12 @@ class FieldNames(NamedTuple):
 
 
 def safe_code(value: object) -> str:
-    """Returns `value` if it is an error code or a request id; else an empty string: it may repeat what was sent."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+    """Returns `value` if it is an error code; else an empty string: it may be a key or repeat what was sent."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+
+
+def _safe_request_id(value: object) -> str:
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
 
 
 def parse_object(response: Response, issuer: str) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def parse_credentials(
     """Returns the credentials in `fields`, a part of the response of `issuer` to a request sent at Unix time `now`.
 
     The lifetime is measured by the issuer's clock, from the response's header Date, because this machine's clock may be
-    wrong. Raises CredentialsError.
+    wrong; without a Date, by this machine's clock. Raises CredentialsError.
     """
     for name in names[:3]:
         value = fields.get(name)
@@ -77,31 +86,29 @@ def parse_credentials(
     expires = _unix_seconds(fields.get(names.expires))
     if expires is None:
         raise CredentialsError(f"{issuer} returned no valid expiry time ({names.expires})", reason="malformed")
-    lifetime = expires - _date(response, now)
+    date = _date(response)
+    lifetime = expires - (now if date is None else date)
     if lifetime <= 0:
         raise CredentialsError(f"{issuer} returned credentials that have already expired", reason="auth")
     token = Secret(fields[names.token])
-    return Issued(Credentials(fields[names.key_id], Secret(fields[names.secret]), token, expires), lifetime)
+    credentials = Credentials(fields[names.key_id], Secret(fields[names.secret]), token, expires)
+    return Issued(credentials, lifetime, by_own_clock=date is None)
 
 
 def _unix_seconds(value: object) -> float | None:
     """Returns the time in Unix seconds; None if `value` is neither a number of them nor a time with its zone."""
-    try:
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            seconds = moment.timestamp() if moment.tzinfo else 0.0
-        else:
-            seconds = float(value) if isinstance(value, int) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        return None
-    return seconds if 0 < seconds < _LATEST else None
+    if isinstance(value, str):
+        return moments.parse(value)
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return float(number) if 0 < number < moments.LATEST else None
 
 
-def _date(response: Response, now: float) -> float:
+def _date(response: Response) -> float | None:
+    """Returns the issuer's clock (Unix seconds); None if the response has no valid Date."""
     try:
         return parsedate_to_datetime(response.headers["date"]).timestamp()
     except (KeyError, ValueError, OverflowError):
-        return now
+        return None
 
 
 def issuer_error(
@@ -111,7 +118,7 @@ def issuer_error(
 
     The message contains the code and the request id, but no other text of the response: it may repeat what was sent.
     """
-    code, request_id = safe_code(code), safe_code(request_id)
+    code, request_id = safe_code(code), _safe_request_id(request_id)
     fact = f"{issuer} returned {status}{f' {code}' if code else ''}"
     suffix = f" (request id {request_id})" if request_id else ""
     if status == HTTPStatus.TOO_MANY_REQUESTS or re.search("Throttling|LimitExceeded", code):

@@ -51,8 +51,10 @@ async def role_credentials(
 ) -> Issued:
     """Returns the credentials of `role` from the path `folder`; if it is empty, of the role that the service names.
 
-    Raises CredentialsError, and what `get`, which requests a path, raises.
+    No message contains what the service returned: it may be a token in the wrong place. Raises CredentialsError, and
+    what `get`, which requests a path, raises.
     """
+    shown = f"the role {role}" if role else "the role that the metadata service names"
     if not role:
         response = await get(folder)
         if response.status == HTTPStatus.NOT_FOUND:
@@ -64,9 +66,9 @@ async def role_credentials(
         raise CredentialsError("the role of this machine has an invalid name", reason="malformed")
     response = await get(folder + role)
     if response.status == HTTPStatus.NOT_FOUND:
-        raise CredentialsError(f"the role {role} is not attached to this machine", reason="config")
+        raise CredentialsError(f"{shown} is not attached to this machine", reason="config")
     if response.status != HTTPStatus.OK:
-        advice = f"cannot read the credentials of the role {role}"
+        advice = f"cannot read the credentials of {shown}"
         raise issuer_response.issuer_error(ISSUER, response.status, advice)
     return parse_response(response, names, issuer=ISSUER, now=now)
 

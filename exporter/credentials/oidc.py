@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.errors import CredentialsError
 from exporter.core.http import who_answered
 from exporter.credentials import issuer_response
+from exporter.credentials.environment import variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ def _is_object(response: Response) -> bool:
 
 def region(environment: Mapping[str, str], name: str) -> str:
     """Returns the region in the variable `name`, or an empty string. Raises CredentialsError if it is invalid."""
-    value = environment.get(name, "")
+    value = variable(environment, name)
     if value and not re.fullmatch(r"[a-z0-9-]+", value):
         raise CredentialsError(f"{name} in the environment is not a valid region", reason="config")
     return value

@@ -1,4 +1,4 @@
-"""Credentials of Alibaba Cloud: RRSA (the role of a Kubernetes service account), the role of an ECS instance, the SDK.
+"""Credentials of Alibaba Cloud: RRSA (the role of a Kubernetes service account) and the role of an ECS instance.
 
 The variables, their order and the fallback to version 1 of the metadata service are those of the vendor's package
 alibabacloud-credentials 1.0.12.
@@ -6,27 +6,25 @@ alibabacloud-credentials 1.0.12.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 from exporter.core.errors import CredentialsError, ScrapeError
 from exporter.core.http import Request
 from exporter.credentials import issuer_response, metadata, oidc
 from exporter.credentials.default_chain import NotConfigured
-from exporter.credentials.environment import required
+from exporter.credentials.environment import required, variable
 from exporter.credentials.header_values import header_problem
 from exporter.credentials.key_files import read_key
-from exporter.credentials.sdk import import_quietly, make_credentials
+from exporter.credentials.refreshing import Issuer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.http import Response
     from exporter.core.interfaces import Fetch
-    from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
 ROLE_SECONDS: Final = 3600
@@ -42,7 +40,7 @@ _NAMES: Final = issuer_response.FieldNames("AccessKeyId", "AccessKeySecret", "Se
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-class RrsaIssuer:
+class RrsaIssuer(Issuer):
     """Exchanges the service account's token, read from its file each time, for credentials of a role.
 
     `endpoint` is the base URL of STS; if it is empty, that of the region in the environment.
@@ -66,7 +64,7 @@ class RrsaIssuer:
             "RoleArn": role,
             "OIDCProviderArn": provider,
             "OIDCToken": await read_key(file),
-            "RoleSessionName": self._environment.get("ALIBABA_CLOUD_ROLE_SESSION_NAME") or oidc.SESSION_NAME,
+            "RoleSessionName": variable(self._environment, "ALIBABA_CLOUD_ROLE_SESSION_NAME") or oidc.SESSION_NAME,
             "DurationSeconds": str(ROLE_SECONDS),
         }
         request = Request(
@@ -104,7 +102,7 @@ def _sts_error(action: str, response: Response) -> CredentialsError:
     return issuer_response.issuer_error(action, response.status, oidc.ADVICE, code=code, request_id=request_id)
 
 
-class EcsRoleIssuer:
+class EcsRoleIssuer(Issuer):
     """The RAM role of the ECS instance; if ALIBABA_CLOUD_CREDENTIALS_URI is set, the credentials at that URI."""
 
     def __init__(self, environment: Mapping[str, str], *, endpoint: str = METADATA_URL) -> None:
@@ -113,7 +111,7 @@ class EcsRoleIssuer:
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
         """Returns the credentials of the role. Raises ScrapeError."""
-        uri = self._environment.get("ALIBABA_CLOUD_CREDENTIALS_URI")
+        uri = variable(self._environment, "ALIBABA_CLOUD_CREDENTIALS_URI")
         if uri:
             return await _request_uri(uri, fetch, now)
         if _is_true(self._environment, "ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
@@ -125,7 +123,7 @@ class EcsRoleIssuer:
             "/latest/meta-data/ram/security-credentials/",
             _NAMES,
             now=now,
-            role=self._environment.get("ALIBABA_CLOUD_ECS_METADATA", ""),
+            role=variable(self._environment, "ALIBABA_CLOUD_ECS_METADATA"),
         )
 
     async def _token(self, fetch: Fetch) -> str:
@@ -172,67 +170,4 @@ async def _request_uri(uri: str, fetch: Fetch, now: float) -> Issued:
 
 
 def _is_true(environment: Mapping[str, str], name: str) -> bool:
-    return environment.get(name, "").lower() == "true"
-
-
-class AlibabaSdk:
-    """alibabacloud-credentials: the providers of its default chain, in its order.
-
-    Not its `DefaultCredentialsProvider`: that one hides when credentials expire, and starts a thread that looks for the
-    ECS metadata service every minute. The package reads the environment once, when it is imported.
-    """
-
-    extra = "alibaba"
-    module = "alibabacloud_credentials"
-
-    def __init__(self) -> None:
-        self._chain: list[Any] = []
-
-    def load(self) -> Credentials:
-        """Returns the credentials of the first provider that has some, and of that provider from then on.
-
-        Raises CredentialsError.
-        """
-        failures = []
-        for provider in self._chain or self._providers():
-            try:
-                loaded = provider.get_credentials()
-            except Exception as error:  # noqa: BLE001 - as its own chain does
-                failures.append(f"{provider.get_provider_name()}: {_describe_error(error)}")
-                continue
-            self._chain = [provider]
-            return make_credentials(
-                loaded.get_access_key_id(),
-                loaded.get_access_key_secret(),
-                loaded.get_security_token(),
-                loaded.get_expiration(),
-            )
-        if self._chain:
-            raise CredentialsError(f"{self.module} returned no credentials: {', '.join(failures)}", reason="auth")
-        raise NotConfigured(f"{self.module} found no credentials: {', '.join(failures)}", reason="config")
-
-    @staticmethod
-    def _providers() -> list[Any]:
-        loggers = ("credentials", "alibabacloud-tea", "apscheduler", "urllib3")
-        package = import_quietly("alibabacloud_credentials.provider", *loggers)
-        settings = import_quietly("alibabacloud_credentials.utils.auth_util")
-        chain = [package.EnvironmentVariableCredentialsProvider()]
-        if settings.enable_oidc_credential:
-            chain.append(package.OIDCRoleArnCredentialsProvider())
-        chain += [package.CLIProfileCredentialsProvider(), package.ProfileCredentialsProvider()]
-        if settings.environment_ecs_metadata_disabled.lower() != "true":
-            chain.append(package.EcsRamRoleCredentialsProvider(async_update_enabled=False))
-        if settings.environment_credentials_uri:
-            chain.append(package.URLCredentialsProvider())
-        return chain
-
-
-def _describe_error(error: Exception) -> str:
-    """Returns the first words, the HTTP status and the code of an error of the package.
-
-    The rest of its message may contain a response, or what was sent.
-    """
-    name, text = type(error).__name__, str(error)
-    words = re.split(r"[^\w ]", text)[0].strip() if name in ("CredentialException", "ValueError") else name
-    codes = re.findall(r"http_code[:=] ?(\d{3})\b|\"Code\": ?\"([A-Za-z0-9_.-]{1,128})\"", text)
-    return " ".join([words, *(status or code for status, code in codes)])
+    return variable(environment, name).lower() == "true"

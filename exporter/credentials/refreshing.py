@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import CredentialsError, ScrapeError
 
@@ -26,51 +26,88 @@ RECHECK_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 30.0
 """The pause after a failed renewal, while the current credentials are valid."""
 
+REFUSED_SECONDS: Final = 30.0
+"""The shortest time between two renewals because the service refused the credentials."""
+
+CLOCK_STEP_SECONDS: Final = 60.0
+"""If this machine's clock is set by more than this, lifetimes that were measured with it are measured again."""
+
 log = logging.getLogger(__name__)
 
 
-class Issuer(Protocol):
-    """Issues temporary credentials."""
+def seconds_since_boot() -> float:
+    """Returns the seconds since the machine was started, including those in which it was suspended.
+
+    Setting the clock does not change them. On systems without such a clock: the monotonic one.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Issuer:
+    """Issues temporary credentials: the base of all issuers."""
 
     async def issue(self, fetch: Fetch, now: float) -> Issued:
         """Returns new credentials, requested at the Unix time `now`, within a bounded time.
 
         Raises ScrapeError; NotConfigured if there is no such issuer on this machine.
         """
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Called before `issue` if the service refused the last credentials: those that are kept must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Current:
     credentials: Credentials
     until: float
-    """Unix seconds of this machine's clock, like all times here."""
+    """A reading of `seconds_since_boot`."""
+    booted: float | None
+    """This machine's clock at its start, if the lifetime was measured with that clock (Unix seconds)."""
 
 
 class RefreshingCredentials:
     """The credentials of an issuer. One request serves all that wait for it.
 
     Valid credentials are returned at once and renewed in the background, so that a slow issuer delays no scrape. If a
-    renewal fails, they are used until they expire.
+    renewal fails, they are used until they expire. Credentials that the service refused, or whose expiry is doubtful
+    because the clock was set, are returned only if their renewal failed.
+
+    `now` returns Unix seconds, `since_boot` what `seconds_since_boot` does: lifetimes are kept on that clock.
     """
 
-    def __init__(self, name: str, issuer: Issuer, *, account: str = "", now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        name: str,
+        issuer: Issuer,
+        *,
+        account: str = "",
+        now: Callable[[], float] = time.time,
+        since_boot: Callable[[], float] = seconds_since_boot,
+    ) -> None:
         self.name = name
         self.expires: float | None = None
         self._issuer = issuer
         self._account = account
         self._now = now
+        self._since_boot = since_boot
         self._current: _Current | None = None
         self._renew_at = 0.0
+        self._doubtful = False
+        self._last_refusal = float("-inf")
         self._renewal: asyncio.Task[CredentialsError | None] | None = None
         self._warning = ""
         """The last warning, until a renewal succeeds."""
 
     async def get(self, fetch: Fetch) -> Credentials:
         """Returns valid credentials. Raises CredentialsError."""
-        now = self._now()
+        now = self._since_boot()
+        self._notice_clock_step(now)
         if self._current is not None and now < self._current.until:
             if now >= self._renew_at:
-                self._start_renewal(fetch)
+                renewal = self._start_renewal(fetch)
+                if self._doubtful:
+                    await asyncio.wait({renewal})
             return self._current.credentials
         renewal = self._start_renewal(fetch)
         # Waiting with `wait`: a cancelled scrape must not cancel the renewal, which others may wait for.
@@ -81,6 +118,26 @@ class RefreshingCredentials:
         assert self._current is not None  # noqa: S101 - set by a renewal that returned no error
         return self._current.credentials
 
+    def refused(self, credentials: Credentials) -> None:
+        """Makes the next `get` request new credentials, unless that was done for less than REFUSED_SECONDS ago."""
+        now = self._since_boot()
+        if self._current is None or credentials != self._current.credentials:
+            return  # they are replaced already
+        if now - self._last_refusal >= REFUSED_SECONDS:
+            self._last_refusal = now
+            self._issuer.forget()
+            self._renew_at, self._doubtful = now, True
+
+    def _notice_clock_step(self, now: float) -> None:
+        """Makes the credentials doubtful if the clock that measured their lifetime was set."""
+        current = self._current
+        if current is None or current.booted is None:
+            return
+        booted = self._now() - now
+        if abs(booted - current.booted) > CLOCK_STEP_SECONDS:
+            self._current = replace(current, booted=booted)
+            self._renew_at, self._doubtful = now, True
+
     def _start_renewal(self, fetch: Fetch) -> asyncio.Task[CredentialsError | None]:
         """Returns the renewal in progress, or a new one."""
         if self._renewal is None or self._renewal.done():
@@ -89,7 +146,7 @@ class RefreshingCredentials:
 
     async def _renew(self, fetch: Fetch) -> CredentialsError | None:
         """Stores new credentials; returns the error if that fails."""
-        now = self._now()
+        now, since_boot = self._now(), self._since_boot()
         try:
             issued = await self._issuer.issue(fetch, now)
         except CredentialsError as error:
@@ -101,8 +158,13 @@ class RefreshingCredentials:
             return self._failed(CredentialsError("internal error (please report it): see the log", reason="internal"))
         lifetime = issued.lifetime
         self.expires = issued.credentials.expires
-        self._current = _Current(issued.credentials, float("inf") if lifetime is None else now + lifetime)
-        self._renew_at = now + (RECHECK_SECONDS if lifetime is None else lifetime - min(RENEW_SECONDS, lifetime / 4))
+        until = float("inf") if lifetime is None else since_boot + lifetime
+        booted = now - since_boot if issued.by_own_clock else None
+        self._current = _Current(issued.credentials, until, booted)
+        self._renew_at = since_boot + (
+            RECHECK_SECONDS if lifetime is None else lifetime - min(RENEW_SECONDS, lifetime / 4)
+        )
+        self._doubtful = False
         if self._warning:
             log.info("credentials renewed again", extra=self._log_fields())
             self._warning = ""
@@ -113,8 +175,8 @@ class RefreshingCredentials:
 
         Logs a warning, once for each reason, if the metrics do not show the error because valid credentials remain.
         """
-        now = self._now()
-        self._renew_at = now + RETRY_SECONDS
+        now = self._since_boot()
+        self._renew_at, self._doubtful = now + RETRY_SECONDS, False
         if self._current is not None and now < self._current.until and error.message != self._warning:
             self._warning = error.message
             message = "credentials not renewed, the current ones are used until they expire: %s"

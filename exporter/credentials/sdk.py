@@ -12,45 +12,94 @@ import importlib
 import logging
 import re
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from threading import Thread
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.default_chain import NotConfigured
 from exporter.credentials.header_values import header_problem
 from exporter.credentials.issuer_response import Issued, safe_code
+from exporter.credentials.oidc import SESSION_NAME
+from exporter.credentials.refreshing import Issuer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from exporter.core.errors import Reason
     from exporter.core.interfaces import Fetch
+    from exporter.core.section import Section
 
 SDK_SECONDS: Final = 8.0
 """How long a package may take. A result that arrives later is used at the next request."""
 
+IDENTITY_KEYS: Final = ("profile", "role_arn", "external_id", "session_name")
+"""The keys of an account that only the source `sdk` reads."""
+
 
 class Package(Protocol):
-    """A vendor's package."""
+    """A vendor's package, for one account. It is made from an `Identity`."""
 
     extra: str
     """The extra of this distribution that installs it."""
     module: str
     """Its top-level module."""
+    role_pattern: str
+    """How its vendor writes the ARN of a role."""
+    role_example: str
+    unsupported: ClassVar[Mapping[str, str]]
+    """The keys of an identity that it cannot use, each with the problem."""
 
-    def load(self) -> Credentials:
-        """Returns its credentials; blocks. Raises CredentialsError, and whatever the package raises."""
+    def load(self, *, fresh: bool = False) -> Credentials:
+        """Returns its credentials; blocks. `fresh`: not those that it keeps, which the service refused.
+
+        Raises CredentialsError, and whatever the package raises.
+        """
 
 
-class SdkIssuer:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose credentials a package returns. Empty strings: its own choice; `session_name` is used with a role only."""
+
+    profile: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+    session_name: str = SESSION_NAME
+
+
+def read_identity(section: Section, package: type[Package]) -> Identity:
+    """Returns the identity that the keys of an account describe; adds problems to the section's."""
+    for key, problem in package.unsupported.items():
+        section.forbid(key, problem)
+    role = section.string("role_arn", pattern=package.role_pattern, hint=f"a role such as {package.role_example}")
+    for key in ("external_id", "session_name"):
+        if section.has(key) and not section.has("role_arn"):
+            section.problem(key, "requires role_arn")
+    return Identity(
+        profile=section.string("profile", required=section.has("profile")),
+        role_arn=role,
+        external_id=section.string(
+            "external_id",
+            pattern=r"[A-Za-z0-9+=,.@:/_-]{2,1224}",
+            hint="2 to 1224 letters, digits and +=,.@:/_-",
+        ),
+        session_name=section.string(
+            "session_name", SESSION_NAME, pattern=r"[A-Za-z0-9.@_-]{2,64}", hint="2 to 64 letters, digits and . @ _ -"
+        ),
+    )
+
+
+class SdkIssuer(Issuer):
     """Issues the credentials of a package, which renews them itself."""
 
     def __init__(self, package: Package) -> None:
         self._package = package
         self._result: Future[Credentials | BaseException] | None = None
+        self._fresh = False
 
     def missing(self) -> str:
         """Returns how to install the package; an empty string if it is installed. Does not import it."""
@@ -58,11 +107,18 @@ class SdkIssuer:
             return ""
         return f"requires the package {self._package.module}: pip install 'batchops-exporter[{self._package.extra}]'"
 
+    def forget(self) -> None:
+        """Makes the package ask its own issuer the next time."""
+        self._fresh = True
+
     async def issue(self, _fetch: Fetch, now: float) -> Issued:
         """Returns the current credentials of the package. Raises CredentialsError."""
         if missing := self.missing():
             raise NotConfigured(missing, reason="config")
-        future = self._result = self._result or _start_thread(self._package.load)
+        if self._result is None:
+            self._result = _start_thread(partial(self._package.load, fresh=self._fresh))
+            self._fresh = False
+        future = self._result
         waiting = asyncio.wrap_future(future)
         await asyncio.wait({waiting}, timeout=SDK_SECONDS)
         module = self._package.module
@@ -121,7 +177,7 @@ def _check(credentials: Credentials, module: str, now: float) -> Issued:
         return Issued(credentials, None)
     if credentials.expires <= now:
         raise CredentialsError(f"{module} returned credentials that have already expired", reason="auth")
-    return Issued(credentials, credentials.expires - now)
+    return Issued(credentials, credentials.expires - now, by_own_clock=True)
 
 
 def import_quietly(name: str, *loggers: str) -> ModuleType:

@@ -89,8 +89,14 @@ class Cos:
         secret="secret_key",  # noqa: S106 - the name of a key in the file
         token="token",  # noqa: S106 - likewise
         environment=(
-            # The vendor's tools use several names for the token; this is the one of its command line (tccli).
-            ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"),
+            # The names of the token are those of the command line (tccli), Terraform, and the serverless tools.
+            (
+                "TENCENTCLOUD_SECRET_ID",
+                "TENCENTCLOUD_SECRET_KEY",
+                "TENCENTCLOUD_TOKEN",
+                "TENCENTCLOUD_SECURITY_TOKEN",
+                "TENCENTCLOUD_SESSION_TOKEN",
+            ),
             ("COS_SECRET_ID", "COS_SECRET_KEY", "COS_TOKEN"),
         ),
     )

@@ -47,6 +47,7 @@ _UNKNOWN_KEY: Final = ErrorMeaning(
     "the service does not know this key; check access_key_id, session_token (if the key is temporary), the partition "
     "(China, GovCloud) and whether the region is enabled for the account",
 )
+_EXPIRED: Final = ErrorMeaning("auth", "the session token has expired; renew the temporary credentials")
 _THROTTLED: Final = ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
 _UNFIT: Final = ErrorMeaning(
     "http_4xx", "the service does not accept the request; check account_id, region and endpoint"
@@ -82,7 +83,8 @@ _CODES: Final = {
     "RequestTimeTooSkewed": ErrorMeaning(
         "auth", "the clock of this machine is off by more than 15 minutes; synchronise it (NTP)"
     ),
-    "ExpiredToken": ErrorMeaning("auth", "the session token has expired; renew the temporary credentials"),
+    "ExpiredToken": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
     "InvalidToken": ErrorMeaning(
         "auth",
         "the session token is not valid here; renew the temporary credentials; for an opt-in region, which must be "
@@ -119,7 +121,15 @@ class S3:
         key_id="access_key_id",
         secret="secret_access_key",  # noqa: S106 - the name of a key in the file
         token="session_token",  # noqa: S106 - likewise
-        environment=(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),),
+        environment=(
+            (
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "AWS_SECURITY_TOKEN",
+            ),  # the last: older
+        ),
+        expiry_variable="AWS_CREDENTIAL_EXPIRATION",
     )
     not_found_codes: ClassVar[frozenset[str]] = frozenset(code for code, meaning in _CODES.items() if meaning is _GONE)
     repeated_token_is_last: ClassVar[bool] = False

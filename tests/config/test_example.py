@@ -62,15 +62,15 @@ def test_the_example_states_the_defaults():
 
 
 def test_the_example_is_complete():
-    """The example shows every key that an account can have and no other; those of static credentials in a comment."""
-    static = known_keys("credentials", source="static")
-    assert len(static) == 7
+    """The example shows every key that an account can have and no other; those of credentials in a comment."""
+    credentials = known_keys("credentials", source="static")
+    assert len(credentials) == 12
     assert paths(yaml.safe_load(FULL)["accounts"]) == known_keys() | {
         *(f"jobs.{key}" for key in known_keys("jobs")),
         *(f"tls.{key}" for key in known_keys("tls")),
         "credentials.source",
     }
-    for key in static:
+    for key in credentials:
         assert re.search(rf"^ *# .*\b{key}\b", EXAMPLE.read_text(), re.MULTILINE)
 
 

@@ -264,11 +264,12 @@ class TestVariables:
             ("$$${A}", "$one"),
             ("$A $ 5$", "$A $ 5$"),
             ("${EVIL}", "b, regions: [x] # ${A}"),
+            ("${LINE}", "three"),
         ],
     )
     def test_expanded(self, text, value):
-        """A variable is replaced by its value, which is not parsed as YAML and not expanded again; $$ becomes $."""
-        environment = {"A": "one", "_b2": "two", "EVIL": "b, regions: [x] # ${A}"}
+        """A variable is replaced by its value without line ends, not parsed or expanded again; $$ becomes $."""
+        environment = {"A": "one", "_b2": "two", "EVIL": "b, regions: [x] # ${A}", "LINE": "three\n"}
         text = f"accounts: [{{provider: oss, account: '{text}', regions: [r]}}]".encode()
         [target] = parse(text, file="f", environment=environment, expand=True).targets
         assert (target.account, target.region) == (value, "r")

@@ -72,17 +72,21 @@ def environment(token_file):
 
 
 class Clock:
-    """The time of day, shifted by `offset` seconds."""
+    """`offset`: seconds that have passed; `skew`: by how much the machine's clock is wrong."""
 
     offset = 0.0
+    skew = 0.0
 
-    def __call__(self):
-        return time.time() + self.offset
+    def now(self):
+        return time.time() + self.offset + self.skew
+
+    def since_boot(self):
+        return time.monotonic() + self.offset
 
 
 @pytest.fixture
 def clock():
-    """The clock that sources see."""
+    """The clocks that sources see."""
     return Clock()
 
 
@@ -111,6 +115,7 @@ def refreshing(cloud_server, environment, clock):
 
     def make(cloud):
         made.cloud = cloud
-        return RefreshingCredentials("testing", cloud.issuer(url, environment), account="oss/prod", now=clock)
+        issuer = cloud.issuer(url, environment)
+        return RefreshingCredentials("testing", issuer, account="oss/prod", now=clock.now, since_boot=clock.since_boot)
 
     return make

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 """The token of the service account."""
 
+REQUEST_ID = "3D57EAD2-8723-1F26-B69C-F8707D8B565D"
+
 
 class ReceivedRequest(NamedTuple):
     """One received request."""
@@ -92,11 +94,11 @@ class AlibabaSts(Cloud):
         parameters = dict(parse_qsl(seen.query) + parse_qsl(seen.body.decode()))
         wanted = {"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON", "OIDCToken": TOKEN}
         if seen.path != "/" or not wanted.items() <= parameters.items():
-            error = {"Code": "AuthenticationFail.NoPermission", "Message": f"{parameters}", "RequestId": "4AF2-OSS"}
+            error = {"Code": "AuthenticationFail.NoPermission", "Message": f"{parameters}", "RequestId": REQUEST_ID}
             return JSONResponse(error, 400)
         fields = {**self.keys(self.names), "Expiration": iso(self.expires())}
         self.change(fields)
-        return JSONResponse({"RequestId": "4AF2-OSS", "Credentials": fields})
+        return JSONResponse({"RequestId": REQUEST_ID, "Credentials": fields})
 
 
 class Ecs(Cloud):
@@ -138,12 +140,12 @@ class TencentSts(Cloud):
         known = wanted.items() <= seen.headers.items() and (seen.method, seen.path) == ("POST", "/")
         if not known or json.loads(seen.body)["WebIdentityToken"] != TOKEN:
             error = {"Code": "InvalidParameter.WebIdentityTokenError", "Message": seen.body.decode()}
-            return JSONResponse({"Response": {"Error": error, "RequestId": "4af2-cos"}})
+            return JSONResponse({"Response": {"Error": error, "RequestId": REQUEST_ID}})
         end = self.expires()
         whole: dict[str, Any] = {"Credentials": self.keys(self.names), "ExpiredTime": end, "Expiration": iso(end)}
         flat = {**whole["Credentials"], "ExpiredTime": end}
         self.change(flat)
-        whole = {"ExpiredTime": flat.pop("ExpiredTime", None), "Credentials": flat, "RequestId": "4af2-cos"}
+        whole = {"ExpiredTime": flat.pop("ExpiredTime", None), "Credentials": flat, "RequestId": REQUEST_ID}
         return JSONResponse({"Response": whole})
 
 

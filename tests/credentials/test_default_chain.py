@@ -12,23 +12,25 @@ from starlette.responses import Response
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import oss
+from exporter.credentials.announced import AnnouncedCredentials
 from exporter.credentials.default_chain import DefaultChain
 from exporter.credentials.environment import EnvironmentCredentials
 from exporter.credentials.refreshing import RefreshingCredentials
-from exporter.credentials.sdk import SdkIssuer
+from exporter.credentials.sdk import Identity, SdkIssuer
+from exporter.credentials.sdk_aws import AwsSdk
 from tests.credentials.conftest import NAMES
 from tests.credentials.issuers import AlibabaSts, Ecs
 
 pytestmark = pytest.mark.anyio
 
 
-class Steady:
+class Steady(AwsSdk):
     """A package that is installed and has credentials."""
 
     extra = "steady"
     module = "json"
 
-    def load(self):
+    def load(self, *, fresh=False):  # noqa: ARG002 - it keeps nothing
         return Credentials("package", Secret("s"), None, 4102444800.0)
 
 
@@ -54,12 +56,11 @@ def default(cloud_server, environment):
         whole = {**variables, **(environment if pod else {})}
         return DefaultChain(
             (
-                EnvironmentCredentials(NAMES.environment, whole),
+                EnvironmentCredentials(NAMES, whole),
                 RefreshingCredentials("oidc", oss.RrsaIssuer(whole, endpoint=url)),
                 RefreshingCredentials("metadata", oss.EcsRoleIssuer(whole, endpoint=url)),
                 RefreshingCredentials("sdk", SdkIssuer(package)),
             ),
-            account="oss/prod",
         )
 
     return compose, sts, ecs
@@ -78,7 +79,7 @@ def default(cloud_server, environment):
 async def test_the_first_configured_source_is_used(default, fetch, package, variables, pod, name, key_id):
     """The first configured source is used, whether or not the vendor's package is installed."""
     compose, *_ = default
-    source = compose(package(), variables, pod=pod)
+    source = compose(package(Identity()), variables, pod=pod)
     assert (source.name, source.expires) == ("default", None)
     keys = await source.get(fetch)
     assert (source.name, keys.key_id, source.expires) == (name, key_id, keys.expires)
@@ -88,7 +89,7 @@ async def test_the_package_is_the_last_source(default, fetch):
     """If nothing else is configured, the credentials of the vendor's package are used."""
     compose, _, ecs = default
     ecs.fault = lambda _: Response(status_code=404)
-    source = compose(Steady(), {})
+    source = compose(Steady(Identity()), {})
     assert (await source.get(fetch)).key_id == "package"
     assert source.name == "sdk"
 
@@ -99,7 +100,7 @@ async def test_the_choice_is_logged_once(default, fetch, caplog):
     compose, _, ecs = default
     ecs.delay = lambda _: 0.05
     for variables in ({}, {"A_ID": "i", "A_SECRET": "hunter2"}):
-        source = compose(Absent(), variables)
+        source = AnnouncedCredentials(compose(Absent(Identity()), variables), account="oss/prod")
         await asyncio.gather(*(source.get(fetch) for _ in range(5)))
     metadata, environment = [vars(record) for record in caplog.records if record.message == "credentials found"]
     assert [metadata[field] for field in ("levelname", "account", "source", "key_id")] == [
@@ -118,7 +119,7 @@ async def test_the_choice_stays(default, fetch):
     """The chosen source stays chosen, whatever is configured later, and its failure is reported."""
     compose, _, ecs = default
     variables: dict[str, str] = {}
-    source = compose(Absent(), variables)
+    source = compose(Absent(Identity()), variables)
     await source.get(fetch)
     source._sources[0]._environment.update(A_ID="i", A_SECRET="s")
     assert (await source.get(fetch)).key_id == "id-1"
@@ -141,7 +142,7 @@ async def test_a_failure_ends_the_search(default, fetch, variables, pod, message
     """If a source is configured but fails, its error is raised, and the role of the machine is not used instead."""
     compose, sts, ecs = default
     sts.fault = lambda _: Response(status_code=500)
-    source = compose(Absent(), variables, pod=pod)
+    source = compose(Absent(Identity()), variables, pod=pod)
     with pytest.raises(CredentialsError) as caught:
         await source.get(fetch)
     assert (str(caught.value), caught.value.reason) == (message, reason)
@@ -153,7 +154,7 @@ async def test_nothing_is_configured(default, fetch):
     compose, _, ecs = default
     ecs.fault = lambda _: Response(status_code=404)
     with pytest.raises(CredentialsError) as caught:
-        await compose(Absent(), {}).get(fetch)
+        await compose(Absent(Identity()), {}).get(fetch)
     assert caught.value.reason == "config"
     assert str(caught.value).split("; ") == [
         "no credentials are configured",
@@ -171,7 +172,7 @@ async def test_concurrent_scrapes_share_one_request(default, fetch):
     """Concurrent calls cause one request to the issuer."""
     compose, _, ecs = default
     ecs.delay = lambda _: 0.05
-    source = compose(Absent(), {})
+    source = compose(Absent(Identity()), {})
     results = await asyncio.gather(*(source.get(fetch) for _ in range(50)))
     assert ecs.issued == 1
     assert len(set(results)) == 1

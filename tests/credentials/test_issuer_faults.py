@@ -17,6 +17,13 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("cloud", CLOUDS),
 ]
+WORDS = {
+    "key id": "LTAI5tQnKDaXuq3a5b1yfUxB",
+    "key": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+    "token": "CAISvQJ1q6Ft5B2yfSjIr5bkD8jtmLxAg6",
+    "JWT": TOKEN,
+    "letters only": "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWx",
+}
 ISSUER_NAMES = ("the metadata service ", "AssumeRoleWithOIDC ", "AssumeRoleWithWebIdentity ")
 
 
@@ -91,6 +98,28 @@ async def test_a_body_that_is_not_a_json_object(failure, cloud):
         made.fault = garbled(content)
         results.append(await failure(made))
     assert results == [("returned something other than a JSON object", "malformed")] * len(garbage)
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+async def test_a_word_in_the_wrong_place(refreshing, fetch, cloud, caplog, word):
+    """A key, a token or a part of one is never shown, wherever in a response it is."""
+    caplog.set_level(logging.DEBUG)
+    made = cloud()
+    shown = []
+    for response in (
+        PlainTextResponse(word),
+        PlainTextResponse(word, 403),
+        JSONResponse({"Code": word, "RequestId": word}),
+        JSONResponse({"Code": word, "RequestId": word, "Message": word}, 400),
+        JSONResponse({"Response": {"Error": {"Code": word}, "RequestId": word}}),
+    ):
+        for faulty in ({"PUT", "GET", "POST"}, {"GET", "POST"}):
+            made.fault = lambda seen, faulty=faulty, response=response: response if seen.method in faulty else None
+            with pytest.raises(CredentialsError) as caught:
+                await refreshing(made).get(fetch)
+            shown.append(str(caught.value))
+    text = f"{shown} {[record.getMessage() for record in caplog.records if record.name.startswith('exporter')]}"
+    assert word not in text
 
 
 async def test_an_object_without_credentials(failure, cloud):

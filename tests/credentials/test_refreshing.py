@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 
@@ -8,11 +9,13 @@ import pytest
 from starlette.responses import Response
 
 from exporter.core.errors import CredentialsError
+from exporter.core.http import Response as HttpResponse
 from exporter.core.secrets import Credentials, Secret
+from exporter.credentials import metadata, oss
 from exporter.credentials.issuer_response import Issued
-from exporter.credentials.refreshing import RefreshingCredentials
+from exporter.credentials.refreshing import Issuer, RefreshingCredentials, seconds_since_boot
 from tests.credentials.conftest import offline
-from tests.credentials.issuers import Ecs
+from tests.credentials.issuers import Ecs, iso
 
 pytestmark = pytest.mark.anyio
 
@@ -193,17 +196,74 @@ async def test_warnings_name_the_account(source, ecs, clock, fetch, caplog):
 @pytest.mark.parametrize("skew", [-7200, 7200], ids=["behind", "ahead"])
 async def test_a_wrong_clock(source, ecs, clock, fetch, skew):
     """The lifetime is measured by the issuer's clock, and the expiry is reported unchanged."""
-    clock.offset = skew
+    clock.skew = skew
     assert (await source.get(fetch)).key_id == "id-1"
     assert source.expires == pytest.approx(time.time() + 3600, abs=5)
-    clock.offset = skew + 2690
+    clock.offset = 2690
     await source.get(fetch)
     assert ecs.issued == 1
-    clock.offset = skew + 3602
+    clock.offset = 3602
     assert (await source.get(fetch)).key_id == "id-2"
 
 
-class Steady:
+@pytest.mark.parametrize("step", [-28800, 28800], ids=["back", "forward"])
+async def test_a_clock_that_is_set(source, ecs, clock, fetch, step):
+    """If the machine's clock is set, the lifetime that the issuer's clock measured stays as it is."""
+    await source.get(fetch)
+    clock.skew = step
+    for clock.offset in (0, 2600):
+        assert (await source.get(fetch)).key_id == "id-1"
+    assert ecs.issued == 1
+    clock.offset = 3602
+    assert (await source.get(fetch)).key_id == "id-2"
+
+
+class Dateless(Issuer):
+    """Issues credentials for an hour, by a response without a Date: the machine's clock measures their lifetime."""
+
+    requests = 0
+
+    async def issue(self, _fetch, now):
+        self.requests += 1
+        expires = 1_800_003_600
+        return Issued(Credentials(f"id-{self.requests}", Secret("s"), None, expires), expires - now, by_own_clock=True)
+
+
+async def test_a_clock_that_is_set_after_it_measured_a_lifetime():
+    """If the clock that measured a lifetime was 8 hours slow and is set right, new credentials are requested."""
+    since_boot = 1000.0
+    now = 1_800_000_000.0 - 8 * 3600
+    source = RefreshingCredentials("testing", issuer := Dateless(), now=lambda: now, since_boot=lambda: since_boot)
+    await source.get(offline)
+    now, since_boot = now + 60, since_boot + 60
+    assert (await source.get(offline)).key_id == "id-1"
+    now += 8 * 3600
+    assert (await source.get(offline)).key_id == "id-2"
+    now, since_boot = now + 2600, since_boot + 2600
+    assert (await source.get(offline)).key_id == "id-2"
+    assert issuer.requests == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}], ids=["none", "invalid"])
+def test_a_response_without_a_date(headers):
+    """Without a valid Date, the lifetime is measured with the machine's clock, and marked as such."""
+    keys = {"AccessKeyId": "i", "AccessKeySecret": "s", "SecurityToken": "t", "Expiration": iso(1_800_003_600)}
+    response = HttpResponse(200, headers, json.dumps({"Code": "Success", **keys}).encode())
+    issued = metadata.parse_response(response, oss._NAMES, issuer="the issuer", now=1_800_000_000.0)
+    assert (issued.lifetime, issued.by_own_clock) == (3600.0, True)
+
+
+def test_the_clock_of_lifetimes_counts_a_suspended_machine(monkeypatch):
+    """Lifetimes are kept on the clock that goes on while the machine is suspended, or else the monotonic one."""
+    assert RefreshingCredentials("testing", Steady())._since_boot is seconds_since_boot
+    assert seconds_since_boot() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+    monkeypatch.setattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)  # equal to the monotonic one until then
+    assert seconds_since_boot() == pytest.approx(time.time(), abs=5)
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert seconds_since_boot() == pytest.approx(time.monotonic(), abs=5)
+
+
+class Steady(Issuer):
     """Issues credentials whose expiry is unknown."""
 
     requests = 0
@@ -215,7 +275,7 @@ class Steady:
 
 async def test_credentials_without_an_expiry(clock):
     """Credentials whose expiry is unknown are requested again after a minute."""
-    source = RefreshingCredentials("testing", Steady(), now=clock)
+    source = RefreshingCredentials("testing", Steady(), since_boot=clock.since_boot)
     assert (await source.get(offline)).key_id == "id-1"
     for clock.offset in (59, 61):
         assert (await source.get(offline)).key_id == "id-1"
@@ -224,15 +284,15 @@ async def test_credentials_without_an_expiry(clock):
     assert source.expires is None
 
 
-class Buggy:
+class Buggy(Issuer):
     """Has a bug."""
 
     async def issue(self, _fetch, _now):
         raise KeyError("hunter2")
 
 
-async def test_an_internal_error(clock, caplog):
+async def test_an_internal_error(caplog):
     """An unexpected exception raises an error, and its traceback is logged."""
-    error = await failure(RefreshingCredentials("testing", Buggy(), now=clock), offline)
+    error = await failure(RefreshingCredentials("testing", Buggy()), offline)
     assert (str(error), error.reason) == ("internal error (please report it): see the log", "internal")
     assert "KeyError" in caplog.text

@@ -9,22 +9,25 @@ import pytest
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials import sdk
+from exporter.credentials.sdk import Identity
+from exporter.credentials.sdk_aws import AwsSdk
 from tests.credentials.conftest import offline
 
 pytestmark = pytest.mark.anyio
 
 
-class Slow:
+class Slow(AwsSdk):
     """A package that blocks until `go` is set."""
 
     extra = "slow"
     module = "json"
 
     def __init__(self):
+        super().__init__(Identity())
         self.go = threading.Event()
         self.threads = []
 
-    def load(self):
+    def load(self, *, fresh=False):  # noqa: ARG002 - it keeps nothing
         self.threads.append(threading.current_thread())
         self.go.wait(10)
         return Credentials("i", Secret("s"))
@@ -36,7 +39,7 @@ class Raising(Slow):
     def __init__(self, error):
         self.error = error
 
-    def load(self):
+    def load(self, *, fresh=False):  # noqa: ARG002 - it keeps nothing
         raise self.error
 
 
@@ -117,20 +120,37 @@ async def test_what_a_package_raises(error, message, reason):
 
 async def test_expired_credentials(slow):
     """Expired credentials of a package are not used."""
-    slow.load = lambda: Credentials("i", Secret("s"), None, time.time() - 1)
+    slow.load = lambda **_: Credentials("i", Secret("s"), None, time.time() - 1)
     assert await failure(sdk.SdkIssuer(slow)) == ("json returned credentials that have already expired", "auth")
 
 
 async def test_the_expiry_of_a_package(slow):
     """The lifetime ends at the expiry that a package returns."""
-    slow.load = lambda: Credentials("i", Secret("s"), None, 5000.0)
+    slow.load = lambda **_: Credentials("i", Secret("s"), None, 5000.0)
     assert (await sdk.SdkIssuer(slow).issue(offline, 2000.0)).lifetime == 3000.0
+
+
+async def test_keys_that_were_refused(slow):
+    """After a refusal the package is asked once for other credentials than those that it keeps."""
+    asked = []
+
+    def load(*, fresh):
+        asked.append(fresh)
+        return Credentials("i", Secret("s"))
+
+    slow.load = load
+    issuer = sdk.SdkIssuer(slow)
+    await issuer.issue(offline, time.time())
+    issuer.forget()
+    for _ in range(2):
+        await issuer.issue(offline, time.time())
+    assert asked == [False, True, False]
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "é"], ids=ascii)
 async def test_a_key_that_cannot_be_sent(slow, key):
     """A key that no HTTP header allows is not used."""
-    slow.load = lambda: Credentials("i", Secret(key))
+    slow.load = lambda **_: Credentials("i", Secret(key))
     text, reason = await failure(sdk.SdkIssuer(slow))
     assert text.startswith(("json returned a key that is empty", "json returned a key that contains a character"))
     assert reason == "malformed"

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 
+import httpx
 import pytest
 
+from exporter import config
 from exporter.core.errors import CredentialsError
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.header_values import header_problem
 from tests.credentials.conftest import offline
+from tests.rig import exporting, parse, value
 
 pytestmark = pytest.mark.anyio
 
@@ -174,6 +177,42 @@ async def test_a_path_that_is_not_a_regular_file(source, make):
 def test_problems(read, mapping, problems):
     """All problems of the keys are reported at once, with their paths and without their values."""
     assert read({"source": "static", **mapping})[1] == problems
+
+
+@pytest.mark.parametrize("part", ["secret", "secret_file"])
+async def test_the_expiry(read, tmp_path, part):
+    """The expiry that is written beside temporary keys is that of the source, from the start, and of its keys."""
+    (tmp_path / "secret").write_text("s")
+    content = "s" if part == "secret" else str(tmp_path / "secret")
+    static, problems = read({"source": "static", "id": "i", part: content, "expires": "2026-12-01T00:00:00Z"})
+    assert not problems
+    assert static.expires == 1796083200.0
+    assert await static.get(offline) == Credentials("i", Secret("s"), None, 1796083200.0)
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-12-01", "2026-12-01T00:00:00", 1796083200, ""], ids=str)
+def test_an_expiry_that_is_no_time(read, text):
+    """An expiry must be a time with its zone, as a date alone could mean another day."""
+    assert read({"source": "static", "id": "i", "secret": "s", "expires": text})[1] == [
+        "credentials.expires: must be a time with its zone, such as 2026-12-01T00:00:00Z"
+    ]
+
+
+def test_the_expiry_is_in_the_metrics():
+    """The expiry of static keys that the configuration file contains is exported as a metric."""
+    text = b"""
+    accounts:
+      - provider: oss
+        account: prod
+        regions: [cn-hangzhou]
+        endpoint: http://127.0.0.1:1
+        retries: 0
+        credentials: {source: static, access_key_id: i, access_key_secret: s, expires: 2026-12-01T00:00:00Z}
+    """
+    [target] = config.parse(text, file="", environment={}).targets
+    with exporting(target) as url:
+        samples = parse(httpx.get(f"{url}/metrics", timeout=10).text)
+    assert value(samples, "batchops_credentials_expiration_timestamp_seconds", source="static") == 1796083200.0
 
 
 def test_the_representation_contains_no_secret(read):

@@ -50,8 +50,8 @@ def program(tmp_path):
             assert process.stdout
             put, take = process.stdin, process.stdout
 
-            def load():
-                put.write("\n")
+            def load(identity="", *, refused=False):
+                put.write(f"{identity}{' refused' * refused}\n")
                 put.flush()
                 line = take.readline()
                 assert line, log.read_text()
@@ -70,9 +70,9 @@ def program(tmp_path):
 def load(program):
     """Returns one line of the program."""
 
-    def once(provider, environment):
+    def once(provider, environment, identity=""):
         with program(provider, environment) as load:
-            return load()
+            return load(identity)
 
     return once
 
@@ -143,6 +143,19 @@ def test_alibaba_credentials_file(load, tmp_path):
     assert load("oss", NO_ECS)["keys"] == ["i", "hunter2", None]
 
 
+def test_alibaba_keeps_to_its_provider(program, tmp_path):
+    """After a refusal, the chosen provider reads its file again, even if an earlier one has credentials now."""
+    file = tmp_path / ".alibabacloud/credentials.ini"
+    text = "[default]\ntype = access_key\naccess_key_id = {}\naccess_key_secret = hunter2\n"
+    write(file, text.format("i"))
+    profile = {"name": "default", "mode": "AK", "access_key_id": "other", "access_key_secret": "hunter2"}
+    with program("oss", NO_ECS) as load:
+        assert load()["keys"][0] == "i"
+        write(tmp_path / ".aliyun/config.json", json.dumps({"current": "default", "profiles": [profile]}))
+        write(file, text.format("j"))
+        assert load(refused=True)["keys"][0] == "j"
+
+
 def test_alibaba_role(program, through_proxy):
     """Alibaba's package accepts the ECS metadata service of these tests, and returns the expiry."""
     ecs = Ecs()
@@ -192,9 +205,10 @@ def test_alibaba_default_chain():
     """The providers are those of the default chain of Alibaba's package, in its order."""
     program = (
         "from alibabacloud_credentials.provider import DefaultCredentialsProvider as Default\n"
-        "from exporter.credentials.oss import AlibabaSdk\n"
+        "from exporter.credentials.sdk import Identity\n"
+        "from exporter.credentials.sdk_alibaba import AlibabaSdk\n"
         "chain = Default()._DefaultCredentialsProvider__providers_chain\n"
-        "assert list(map(type, chain)) == list(map(type, AlibabaSdk._providers()))\n"
+        "assert list(map(type, chain)) == list(map(type, AlibabaSdk(Identity())._chain()))\n"
         "print(len(chain))\n"
     )
     names = ("ROLE_ARN", "OIDC_PROVIDER_ARN", "OIDC_TOKEN_FILE", "CREDENTIALS_URI")

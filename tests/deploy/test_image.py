@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+
+import pytest
 
 from exporter.options import DEFAULT_ADDRESS
 
 ROOT = Path(__file__).parents[2]
-PLACES_COPIED = ("pyproject.toml", "README.md", "LICENSE", "requirements/run.txt", "requirements/build.txt", "exporter")
+LOCK_FILES = ("requirements/run.txt", "requirements/build.txt", "requirements/extra-*.txt")
+PLACES_COPIED = ("pyproject.toml", "README.md", "LICENSE", *LOCK_FILES, "exporter")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
 def stages() -> list[list[tuple[str, str]]]:
@@ -32,13 +40,68 @@ def last(word: str) -> str:
 
 def test_the_image_is_built_from_locked_files_only():
     """Pip only downloads wheels with locked hashes, and builds and installs the project itself offline."""
-    builder = [json.loads(rest) for word, rest in stages()[0] if word == "RUN"]
+    builder = [json.loads(rest) for word, rest in stages()[0] if word == "RUN" and rest.startswith("[")]
     installs = [command for command in builder if "install" in command]
     assert len(installs) == 3
     for command in installs:
         locked = {"--require-hashes", "--only-binary=:all:"} <= set(command)
         offline = {"--no-index", "--no-deps"} <= set(command)
         assert locked or offline, command
+
+
+@pytest.fixture
+def install_extras(tmp_path):
+    """Runs the instruction of the builder that installs the extras, with a pip that only writes down its arguments."""
+    [script] = [rest for word, rest in stages()[0] if word == "RUN" and not rest.startswith("[")]
+    shutil.copytree(ROOT / "requirements", tmp_path / "src/requirements")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    for name in ("/opt/build/bin/python", "/src/"):
+        script = script.replace(name, f"{python}" if name.endswith("python") else f"{tmp_path}{name}")
+
+    def run(extras):
+        environment = {"EXTRAS": extras, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+        command = ["sh", "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+        return done.returncode, done.stdout.replace(str(tmp_path), "").splitlines(), done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("extras", ["", "aws", "aws,alibaba", "alibaba,aws,tencent"])
+def test_the_image_has_the_wanted_extras(install_extras, extras):
+    """EXTRAS selects the locked files that are installed; no other download is possible."""
+    status, calls, errors = install_extras(extras)
+    assert (status, errors) == (0, "")
+    assert calls == [
+        line
+        for extra in filter(None, extras.split(","))
+        for line in (
+            f"-m pip wheel --no-deps --no-build-isolation --require-hashes -w /src/wheels -r extra-{extra}.txt",
+            "-m pip --python /opt/venv/bin/python install --no-index --no-deps /src/wheels/*.whl",
+        )
+    ]
+
+
+@pytest.mark.parametrize("extras", ["aws,gcs", "azure", "../run", "aws;id"])
+def test_an_unknown_extra_ends_the_build(install_extras, extras):
+    """An unknown name in EXTRAS ends the build with a message that lists the known ones."""
+    status, _, errors = install_extras(extras)
+    assert status == 1
+    assert errors.endswith("; there are: alibaba aws tencent\n")
+    assert errors.startswith("EXTRAS: there is no extra ")
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_is_locked_as_it_is_tested(extra):
+    """The locked versions and hashes of an extra are what the tests run with: pip has nothing to download."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps", "--require-hashes"]
+    lock = f"requirements/extra-{extra}.txt"
+    done = subprocess.run([*command, "-r", lock], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Would install" not in done.stdout
+    assert re.search(rf"already satisfied: {re.split('[>=]', EXTRAS[extra][0])[0]}==", done.stdout)
 
 
 def test_the_final_stage_has_no_build_tools():
