@@ -40,9 +40,9 @@ class Collector:
         return {name: collector.target for name, collector in self._collectors.items()}
 
     def replace(self, targets: Sequence[Target]) -> None:
-        """Collect `targets` from now on. Those that are collected already go on as they are."""
-        known = {collector.target: collector for collector in self._collectors.values()}
-        self._collectors = {target.name: known.get(target) or self._new(target) for target in targets}
+        """Collect `targets` from now on. The same objects as before go on as they are."""
+        known = {id(collector.target): collector for collector in self._collectors.values()}
+        self._collectors = {target.name: known.get(id(target)) or self._new(target) for target in targets}
 
     def last(self, name: str) -> Snapshot | None:
         """The target's last snapshot without its jobs, for people; None before the first one."""

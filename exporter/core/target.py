@@ -27,9 +27,9 @@ class JobPolicy:
     """Read only these jobs, by DescribeJob, without ListJobs; empty: list all."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Target:
-    """An account in a region: what one listing reads. Two are never equal: their credentials are refreshed."""
+    """An account in a region: what one listing reads."""
 
     provider_name: str
     """The label `provider`."""

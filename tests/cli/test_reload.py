@@ -65,7 +65,7 @@ def last_reload(client):
     """Whether the last load succeeded, and the time of the last one that did."""
     text = client.get("/-/metrics").text
     return [
-        float(re.search(rf"^batchops_exporter_config_last_reload_{name} (\S+)$", text, re.MULTILINE)[1])
+        float(re.findall(rf"^batchops_exporter_config_last_reload_{name} (\S+)$", text, re.MULTILINE)[0])
         for name in ("successful", "success_timestamp_seconds")
     ]
 
@@ -162,7 +162,7 @@ def test_a_thousand_reloads_leave_nothing(exporter, write):
     def usage():
         client.get("/metrics")
         about = Path(f"/proc/{process.pid}")
-        memory = int(re.search(r"VmRSS:\s+(\d+)", (about / "status").read_text())[1])
+        memory = int(re.findall(r"VmRSS:\s+(\d+)", (about / "status").read_text())[0])
         return memory / 1024, len([*(about / "fd").iterdir()])
 
     def reload(rounds):

@@ -5,7 +5,7 @@ import logging
 import time
 
 import pytest
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from exporter.core.errors import CredentialsError
 from exporter.credentials import metadata, oidc

@@ -13,7 +13,7 @@ from pathlib import PosixPath
 import pytest
 
 from exporter.core.errors import CredentialsError
-from exporter.credentials.key_files import MAX_READINGS
+from exporter.credentials.key_files import MAX_READINGS, KeyFile
 from exporter.credentials.static import StaticCredentials
 from tests.credentials.conftest import offline
 
@@ -44,7 +44,7 @@ class Clock:
 def static(paths, **more):
     """The source `static` whose key id and secret are in files."""
     key_id, secret = paths
-    return StaticCredentials(key_id, secret, None, **more)
+    return StaticCredentials(KeyFile(key_id), KeyFile(secret), None, **more)
 
 
 async def keys(source):
@@ -86,7 +86,7 @@ async def test_a_pair_that_is_replaced_between_two_reads(tmp_path):
         (tmp_path / "new").rename(link)
 
     replace(1)
-    source = StaticCredentials(link / "id", link / "key", None)
+    source = StaticCredentials(KeyFile(link / "id"), KeyFile(link / "key"), None)
     seen = {await keys(source)}
     with meanwhile(replace):
         until = time.monotonic() + 1.0

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from exporter.core.deadline import Deadline
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.issuer_response import Issued
+from exporter.credentials.key_files import KeyFile
 from exporter.credentials.refreshing import Issuer, RefreshingCredentials
 from exporter.credentials.static import StaticCredentials
 from exporter.providers.cos import Cos
@@ -233,7 +234,7 @@ async def test_key_files_are_read_again(tmp_path):
         secret.write_text("secret-2")
         return "id-1" in head
 
-    source = StaticCredentials(key_id, secret, None)
+    source = StaticCredentials(KeyFile(key_id), KeyFile(secret), None)
     async with (
         service(refuses) as address,
         rig(target_at(f"http://{address}", credentials=source)) as parts,
