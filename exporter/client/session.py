@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.client.rate_limit import RateLimiter
-from exporter.core.errors import ScrapeError, ServiceError
+from exporter.core.errors import ScrapeError, ServiceError, TransportError
 from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Client:
     worker: Worker = field(default_factory=lambda: Worker("parse"), init=False, repr=False)
     _rate_limiters: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
 
-    def session(self, target: Target, deadline: Deadline) -> Session:
-        """A session for the requests to `target` until `deadline`."""
-        return Session(self, target, deadline, self._rate_limiter(target))
+    def session(self, target: Target, deadline: Deadline, observer: Observer | None = None) -> Session:
+        """A session for the requests to `target` until `deadline`. `observer`: None is that of the client."""
+        return Session(self, target, deadline, self._rate_limiter(target), observer or self.observer)
 
     def _rate_limiter(self, target: Target) -> RateLimiter:
         """The rate limiter of the account: its regions share one, unless they are configured with another rate."""
@@ -78,6 +78,7 @@ class Session:
     target: Target
     deadline: Deadline
     rate_limiter: RateLimiter
+    observer: Observer
 
     async def get(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None = None) -> T:
         """What `parse` returns for the body of the response to `request`.
@@ -96,7 +97,7 @@ class Session:
                 log.debug("retry in %.3f s: %s", pause, error, extra={"target": self.target.name})
             attempt += 1
             await asyncio.sleep(pause)
-            self.client.observer.retried(self.target, request.operation)
+            self.observer.retried(self.target, request)
 
     def _pause(self, attempt: int, error: ScrapeError) -> float:
         """Seconds to wait after `attempt` (from 0): what the service asks for, or our own time if that is longer."""
@@ -106,19 +107,22 @@ class Session:
 
     async def _attempt(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
         """One request and its response. Raises ScrapeError, which is counted here unless it is about credentials."""
-        target, observer = self.target, self.client.observer
+        target, observer = self.target, self.observer
+        start = time.monotonic()
         await self._wait_for_rate_limit()
+        turn = time.monotonic()
         fetch = partial(self.client.transport.fetch, proxy_url=target.connection.proxy_url)
         credentials = await target.credentials.get(fetch)
+        observer.prepared(target, request, turn=turn - start, keys=time.monotonic() - turn)
         signed = target.provider.sign(request, credentials, self.client.now())
         try:
-            return await self._send(signed, parse, on_progress)
+            return await self._send(request, signed, parse, on_progress)
         except ScrapeError as error:
-            observer.failed(target, request.operation, error.reason)
+            observer.failed(target, request, error)
             raise
         except asyncio.CancelledError:
             if self.deadline.remaining(time.monotonic()) <= 0:  # otherwise the response is not needed any more
-                observer.failed(target, request.operation, "timeout")
+                observer.failed(target, request, TransportError("the time was up", reason="timeout"))
             raise
 
     async def _wait_for_rate_limit(self) -> None:
@@ -128,14 +132,18 @@ class Session:
             self.rate_limiter.release()
             raise
 
-    async def _send(self, signed: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
+    async def _send(
+        self, request: Request, signed: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None
+    ) -> T:
         client, target = self.client, self.target
+        status: int | None = None
         with client.transport.budget.body(MAX_PAGE_BYTES) as limit:  # the body is held until it is parsed
             start = time.monotonic()
             try:
                 response = await client.transport.send(signed, target.connection, limit, on_progress=on_progress)
+                status = response.status
             finally:
-                client.observer.requested(target, signed.operation, time.monotonic() - start)
+                self.observer.requested(target, request, time.monotonic() - start, status)
             if response.status != HTTPStatus.OK:
                 error = target.provider.error(response, signed.operation)
                 error.message += self._skew(error, response)

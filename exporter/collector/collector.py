@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from exporter.client.session import Client
-    from exporter.core.observer import Observer
+    from exporter.collector.trace import Trace
     from exporter.core.snapshot import Snapshot
     from exporter.core.target import Target
     from exporter.core.workers import Turns
@@ -24,24 +24,25 @@ class Collector:
         self,
         targets: Sequence[Target],
         client: Client,
-        observer: Observer,
         turns: Turns,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.targets = {target.name: target for target in targets}
         """By the names that `/probe?target=` accepts."""
-        self._collectors = {
-            target.name: TargetCollector(target, client, observer, turns, now=now) for target in targets
-        }
+        self._collectors = {target.name: TargetCollector(target, client, turns, now=now) for target in targets}
 
     def last(self, name: str) -> Snapshot | None:
-        """The target's last snapshot without its jobs, for people; None before the first one."""
+        """The last snapshot of the target, as `History.last`; None before the first one."""
         return self._collectors[name].history.last
 
     async def snapshot(self, name: str, allowed: float | None) -> Snapshot:
         """A snapshot of the target, after at most `allowed` seconds (None: only the target's own timeout)."""
         return await self._collectors[name].snapshot(allowed)
+
+    async def traced(self, name: str, allowed: float | None) -> tuple[Snapshot, Trace]:
+        """A snapshot of the target from a run of its own, and what the run did; see `TargetCollector.traced`."""
+        return await self._collectors[name].traced(allowed)
 
     def stop(self) -> None:
         """End the listings in progress; the scrapes that wait for them get what there is."""

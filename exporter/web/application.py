@@ -48,7 +48,7 @@ class Application:
         self.self_metrics.show_from_zero(targets)
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
-        self.collector = Collector(targets, self.client, self.self_metrics, turns, now=now)
+        self.collector = Collector(targets, self.client, turns, now=now)
         self.asgi = create_app(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
 
     async def __aenter__(self) -> Self:

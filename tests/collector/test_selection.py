@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collector.selection import DROP_REASONS, Selection, select
+from exporter.collector.selection import DROP_REASONS, Selection, notable, select
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
 
 NOW = 1_000_000.0
@@ -171,6 +171,7 @@ def test_only_finished_jobs_grow_old(job, kept):
         jobs=(job,) if kept else (),
         counts=dict.fromkeys(STATUSES, 0) | {job.status: 1},
         dropped={"max_age": int(not kept), "statuses": 0, "max": 0},
+        notable=notable([job] if kept else [], 1000.0),
     )
 
 
@@ -186,4 +187,4 @@ def test_no_policy_keeps_all():
     """Without an effective filter or limit all jobs are kept; without jobs, all counts are 0."""
     jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
     assert select(jobs, **ANY).jobs == tuple(jobs)
-    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))
+    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0), ())
