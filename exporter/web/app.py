@@ -16,8 +16,10 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from exporter.core.workers import Worker
 from exporter.exposition.renderer import ResponseFormat
-from exporter.web import landing
+from exporter.web import debug_page, landing
+from exporter.web.documentation import documentation
 from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ FINISH_FACTOR: Final = 1.2
 SEND_SECONDS: Final = 60.0
 """A client that has not read its response by then is disconnected."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/docs", "/-/healthy", "/-/metrics", "/-/ready")
 """Routes whose path no flag changes."""
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Routes:
         self._renderer = renderer
         self._self_metrics = self_metrics
         self._settings = settings
+        self._pages = Worker("page")
         self._finish_seconds: dict[tuple[ResponseFormat, tuple[str, ...]], float] = {}
         """From the last listing to the whole body, the last time, by what was requested."""
 
@@ -78,7 +81,7 @@ class Routes:
         return await self._scrape(request, list(self._collector.targets), with_self_metrics=True)
 
     async def probe(self, request: Request) -> Response:
-        """The families of the one target that the parameter `target` names."""
+        """The families of the one target that the parameter `target` names; with `debug=true` how they were read."""
         known = list(self._collector.targets)
         names = request.query_params.getlist("target")
         hint = f"known targets: {', '.join(known)}\n"
@@ -86,7 +89,8 @@ class Routes:
             return _text(f"The parameter target is required once, as in /probe?target={known[0]}; {hint}", 400)
         if names[0] not in known:
             return _text(f"This target is not in the configuration; {hint}", 404)
-        return await self._scrape(request, names, with_self_metrics=False)
+        debug = request.query_params.get("debug") == "true"
+        return await self._scrape(request, names, with_self_metrics=False, debug=debug)
 
     async def self_metrics(self, request: Request) -> Response:
         """The exporter's own metrics, without any call to a cloud."""
@@ -116,8 +120,14 @@ class Routes:
         """A page for people: each target with its last snapshot. It calls no service."""
         del request
         rows = [(name, self._collector.last(name)) for name in self._collector.targets]
-        page = landing.page(rows, base=self._settings.external_url.rstrip("/"), metrics=self._settings.telemetry_path)
+        base, metrics = self._settings.external_url.rstrip("/"), self._settings.telemetry_path
+        page = await self._pages.run(landing.page, rows, base=base, metrics=metrics, now=time.time())
         return HTMLResponse(page, headers=landing.HEADERS)
+
+    async def docs(self, request: Request) -> Response:
+        """The documentation of the installed version, for people without access to anything else."""
+        del request
+        return _text(documentation())
 
     async def healthy(self, request: Request) -> Response:
         """The process runs and responds."""
@@ -129,17 +139,21 @@ class Routes:
         del request
         return _text("batchops-exporter is ready.\n")
 
-    async def _scrape(self, request: Request, names: list[str], *, with_self_metrics: bool) -> Response:
-        """The exposition of the targets with these names."""
+    async def _scrape(
+        self, request: Request, names: list[str], *, with_self_metrics: bool, debug: bool = False
+    ) -> Response:
+        """The exposition of the targets with these names; `debug`: of one target, after what its run did."""
         response_format = ResponseFormat(
-            openmetrics=prefers_openmetrics(request.headers.get("accept", "")),
-            gzip=accepts_gzip(request.headers.get("accept-encoding", "")),
+            openmetrics=not debug and prefers_openmetrics(request.headers.get("accept", "")),
+            gzip=not debug and accepts_gzip(request.headers.get("accept-encoding", "")),
             with_self_metrics=with_self_metrics,
         )
         headers = {"vary": "accept, accept-encoding"}
         if response_format.gzip:
             headers["content-encoding"] = "gzip"
         media_type = CONTENT_TYPE_OPENMETRICS if response_format.openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        if debug:
+            media_type, headers["x-content-type-options"] = debug_page.CONTENT_TYPE, "nosniff"
         if request.method == "HEAD":  # shows what a scrape would return, and must not cost a listing
             response = Response(headers=headers | {"content-type": media_type})
             del response.headers["content-length"]  # a scrape's would not be 0
@@ -150,7 +164,11 @@ class Routes:
             return _text(f"Limit of concurrent scrapes ({limit}) reached, try again later.\n", 503)
         self._self_metrics.scrape_started()
         try:
-            body = await self._body(names, self._allowed(request, names, response_format), response_format)
+            allowed = self._allowed(request, names, response_format)
+            if debug:
+                body = await self._debug_body(names[0], allowed, response_format)
+            else:
+                body = await self._body(names, allowed, response_format)
         except BaseException:
             self._self_metrics.scrape_ended()
             raise
@@ -170,6 +188,14 @@ class Routes:
         body = await self._renderer.body(await asyncio.gather(*map(lines, names)), response_format)
         self._finish_seconds[response_format, tuple(names)] = time.monotonic() - listed
         return body
+
+    async def _debug_body(self, name: str, allowed: float | None, response_format: ResponseFormat) -> list[bytes]:
+        """What a run of its own did, then the metrics of its snapshot."""
+        started = time.time()
+        snapshot, trace = await self._collector.traced(name, allowed)
+        lines = await self._renderer.lines(snapshot, response_format)
+        text = debug_page.text(snapshot, trace, started=started, allowed=allowed)
+        return [text.encode(), *await self._renderer.body([lines], response_format)]
 
     def _allowed(self, request: Request, names: list[str], response_format: ResponseFormat) -> float | None:
         """Seconds for the listings: the scrape timeout less the offset (at most half of it); None: there is none."""
@@ -223,6 +249,7 @@ def create_app(collector: Collector, renderer: Renderer, self_metrics: SelfMetri
         "/probe": routes.probe,
         "/sd": routes.sd,
         "/": routes.landing,
+        "/docs": routes.docs,
         "/-/healthy": routes.healthy,
         "/-/metrics": routes.self_metrics,
         "/-/ready": routes.ready,
