@@ -29,10 +29,6 @@ MAX_TEXT_CHARACTERS: Final = 256
 FAILED_LATELY_SECONDS: Final = 86_400.0
 """A job that failed longer ago is not notable: services list failed jobs for 90 days."""
 
-_UNREMARKABLE: Final = TERMINAL_STATUSES - {"Failed"}
-_RANK: Final = {"Suspended": 3, "Failing": 2, "Active": 1}
-"""Of unfinished jobs; all others have 0."""
-
 
 class Selection(NamedTuple):
     """`counts` is of all jobs; `jobs` and `dropped` (jobs per reason) add up to them. A listing's order is kept."""
@@ -101,16 +97,21 @@ def _newest(jobs: Sequence[Job], number: int) -> list[bool]:
 def notable(jobs: Sequence[Job], now: float) -> tuple[Job, ...]:
     """The jobs that people look for: unfinished ones, then those that failed lately, both from the newest on.
 
-    If there are too many unfinished ones, those that wait for a person stay first, then those that fail or run.
+    Of too many unfinished ones those that wait for a person stay first, then those that fail, then those that run.
     """
-    remarkable = [job for job in jobs if job.status not in _UNREMARKABLE]
-    unfinished = [job for job in remarkable if job.status not in TERMINAL_STATUSES]
+    statuses = [*map(attrgetter("status"), jobs)]
+    there = frozenset(statuses)
+    others = there - TERMINAL_STATUSES - {"Suspended", "Failing", "Active"}
+    chosen: list[Job] = []
+    for group in ({"Suspended"}, {"Failing"}, {"Active"}, others):
+        room = MAX_UNFINISHED - len(chosen)
+        if room and group & there:  # each look at all jobs takes time
+            found = list(compress(jobs, map(group.__contains__, statuses)))
+            stay = compress(found, _newest(found, room)) if len(found) > room else found
+            chosen += sorted(stay, key=lambda job: job.created or 0, reverse=True)
     since = now - FAILED_LATELY_SECONDS
-    failed = [job for job in remarkable if job.status in TERMINAL_STATUSES and not _ended_before(job, since)]
-    chosen = (
-        *heapq.nlargest(MAX_UNFINISHED, unfinished, key=lambda job: (_RANK.get(job.status, 0), job.created or 0)),
-        *heapq.nlargest(MAX_FAILED, failed, key=lambda job: job.terminated or job.created or 0),
-    )
+    failed = [job for job in jobs if job.status == "Failed" and not _ended_before(job, since)]
+    chosen += heapq.nlargest(MAX_FAILED, failed, key=lambda job: job.terminated or job.created or 0)
     return tuple(map(_shortened, chosen))
 
 

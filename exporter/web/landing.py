@@ -254,7 +254,9 @@ def _progress(job: Job) -> str:
 def _left(job: Job, seconds: float | None) -> str:
     if job.status in _WAITING:
         return _WAITING[job.status]
-    return "time left unknown" if seconds is None else f"about {_duration(seconds)} left"
+    if seconds is None:
+        return "time left unknown"
+    return "almost done" if seconds < 1 else f"about {_duration(seconds)} left"
 
 
 def _moment(seconds: float | None, now: float) -> Moment | None:
