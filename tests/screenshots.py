@@ -2,6 +2,8 @@
 
 The simulated stores of the demo, a real exporter and a real Chromium. Shown: all targets up (wide, dark, and on a
 phone), and two of them down.
+
+The demo has Chinese and emoji in its descriptions: install Debian's fonts-wqy-zenhei and fonts-noto-color-emoji first.
 """
 
 from __future__ import annotations
