@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.client.rate_limit import RateLimiter
-from exporter.core.errors import CredentialsError, ScrapeError, ServiceError
+from exporter.core.errors import CredentialsError, ScrapeError, ServiceError, TransportError
 from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ class Client:
         for key in self._rate_limiters.keys() - kept:
             del self._rate_limiters[key]
 
-    def session(self, target: Target, deadline: Deadline) -> Session:
-        """A session for the requests to `target` until `deadline`."""
-        return Session(self, target, deadline, self._rate_limiter(target))
+    def session(self, target: Target, deadline: Deadline, observer: Observer | None = None) -> Session:
+        """A session for the requests to `target` until `deadline`. `observer`: None is that of the client."""
+        return Session(self, target, deadline, self._rate_limiter(target), observer or self.observer)
 
     def _rate_limiter(self, target: Target) -> RateLimiter:
         """The rate limiter of the account: its regions share one, unless they are configured with another rate."""
@@ -91,6 +91,7 @@ class Session:
     target: Target
     deadline: Deadline
     rate_limiter: RateLimiter
+    observer: Observer
 
     async def get(self, request: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None = None) -> T:
         """What `parse` returns for the body of the response to `request`.
@@ -109,7 +110,7 @@ class Session:
                 log.debug("retry in %.3f s: %s", pause, error, extra={"target": self.target.name})
             attempt += 1
             await asyncio.sleep(pause)
-            self.client.observer.retried(self.target, request.operation)
+            self.observer.retried(self.target, request)
 
     def _pause(self, attempt: int, error: ScrapeError) -> float:
         """Seconds to wait after `attempt` (from 0): what the service asks for, or our own time if that is longer."""
@@ -122,10 +123,13 @@ class Session:
 
         Raises ScrapeError.
         """
-        target = self.target
+        target, observer = self.target, self.observer
+        start = time.monotonic()
         await self._wait_for_rate_limit()
+        turn = time.monotonic()
         fetch = partial(self.client.transport.fetch, connection=target.connection)
         credentials = await target.credentials.get(fetch)
+        observer.prepared(target, request, turn=turn - start, keys=time.monotonic() - turn)
         try:
             return await self._signed(request, credentials, parse, on_progress)
         except ServiceError as error:
@@ -133,7 +137,7 @@ class Session:
             if others is None:
                 raise
             log.debug("retry with new keys: %s", error, extra={"target": target.name})
-        self.client.observer.retried(target, request.operation)
+        observer.retried(target, request)
         await self._wait_for_rate_limit()
         return await self._signed(request, others, parse, on_progress)
 
@@ -152,16 +156,16 @@ class Session:
         self, request: Request, credentials: Credentials, parse: Callable[[bytes], T], on_progress: OnProgress | None
     ) -> T:
         """One request and its response. Raises ScrapeError, which is counted here."""
-        target, observer = self.target, self.client.observer
+        target, observer = self.target, self.observer
         signed = target.provider.sign(request, credentials, self.client.now())
         try:
-            return await self._send(signed, parse, on_progress)
+            return await self._send(request, signed, parse, on_progress)
         except ScrapeError as error:
-            observer.failed(target, request.operation, error.reason)
+            observer.failed(target, request, error)
             raise
         except asyncio.CancelledError:
             if self.deadline.remaining(time.monotonic()) <= 0:  # otherwise the response is not needed any more
-                observer.failed(target, request.operation, "timeout")
+                observer.failed(target, request, TransportError("the time was up", reason="timeout"))
             raise
 
     async def _wait_for_rate_limit(self) -> None:
@@ -171,16 +175,20 @@ class Session:
             self.rate_limiter.release()
             raise
 
-    async def _send(self, signed: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None) -> T:
+    async def _send(
+        self, request: Request, signed: Request, parse: Callable[[bytes], T], on_progress: OnProgress | None
+    ) -> T:
         client, target = self.client, self.target
+        status: int | None = None
         with client.transport.budget.body(MAX_PAGE_BYTES) as limit:  # the body is held until it is parsed
             start = time.monotonic()
             try:
                 response = await client.transport.send(
                     signed, target.connection, limit, seconds=target.attempt_seconds, on_progress=on_progress
                 )
+                status = response.status
             finally:
-                client.observer.requested(target, signed.operation, time.monotonic() - start)
+                self.observer.requested(target, request, time.monotonic() - start, status)
             if response.status != HTTPStatus.OK:
                 error = target.provider.error(response, signed.operation)
                 error.message += self._skew(error, response)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from exporter.client.session import Client
-    from exporter.core.observer import Observer
+    from exporter.collector.trace import Trace
     from exporter.core.snapshot import Snapshot
     from exporter.core.target import Target
     from exporter.core.workers import Turns
@@ -25,12 +25,11 @@ class Collector:
         self,
         targets: Sequence[Target],
         client: Client,
-        observer: Observer,
         turns: Turns,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._new = partial(TargetCollector, client=client, observer=observer, turns=turns, now=now)
+        self._new = partial(TargetCollector, client=client, turns=turns, now=now)
         self._collectors: dict[str, TargetCollector] = {}
         self.replace(targets)
 
@@ -45,7 +44,7 @@ class Collector:
         self._collectors = {target.name: known.get(id(target)) or self._new(target) for target in targets}
 
     def last(self, name: str) -> Snapshot | None:
-        """The target's last snapshot without its jobs, for people; None before the first one."""
+        """The last snapshot of the target, as `History.last`; None before the first one."""
         return self._collectors[name].history.last
 
     def snapshot(self, name: str, allowed: float | None) -> Awaitable[Snapshot]:
@@ -54,6 +53,10 @@ class Collector:
         It is of the target that has this name at the time of the call.
         """
         return self._collectors[name].snapshot(allowed)
+
+    async def traced(self, name: str, allowed: float | None) -> tuple[Snapshot, Trace]:
+        """A snapshot of the target from a run of its own, and what the run did; see `TargetCollector.traced`."""
+        return await self._collectors[name].traced(allowed)
 
     def stop(self) -> None:
         """End the listings in progress; the scrapes that wait for them get what there is."""

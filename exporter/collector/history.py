@@ -1,13 +1,16 @@
 """What is kept of a target between scrapes. Pure: times are readings of the monotonic clock in seconds.
 
 The last snapshot is kept for `min_interval`, the last good one for `serve_stale_for`, and of each subject worth a log
-line the last state, so that only changes are logged.
+line the last state, so that only changes are logged. For the landing page the last snapshot is kept always, with a few
+of its jobs.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from exporter.collector.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from exporter.core.snapshot import Snapshot
@@ -18,7 +21,7 @@ class History:
 
     def __init__(self, *, min_interval: float, serve_stale_for: float) -> None:
         self.last: Snapshot | None = None
-        """The last snapshot, without its jobs."""
+        """The last snapshot, with `time_left`; of its jobs and details only those of `Snapshot.notable`."""
         self.last_success: float | None = None
         """Unix seconds of the end of the last complete listing."""
         self._min_interval = min_interval
@@ -26,11 +29,14 @@ class History:
         self._newest: tuple[Snapshot, float] | None = None
         self._good: tuple[Snapshot, float] | None = None
         self._stale: tuple[Snapshot, Snapshot] | None = None
+        self._time_left = TimeLeft()
         self._states: dict[str, object] = {}
 
     def record(self, snapshot: Snapshot, now: float) -> None:
         """Keep of `snapshot`, which was completed or failed at `now`, what later scrapes need."""
-        self.last = replace(snapshot, jobs=(), details={})
+        details = {job.id: snapshot.details[job.id] for job in snapshot.notable if job.id in snapshot.details}
+        left = self._time_left.update(snapshot.notable, snapshot.ended) if snapshot.error is None else {}
+        self.last = replace(snapshot, jobs=(), details=details, time_left=left)
         self.last_success = snapshot.last_success
         if self._min_interval:
             self._newest = snapshot, now

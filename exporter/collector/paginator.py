@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.client.session import Session
-    from exporter.core.jobs import Job, JobDetail, JobPage, Parser
+    from exporter.core.jobs import Job, JobDetail, JobPage
 
 
 @dataclass(slots=True)
@@ -31,15 +31,12 @@ class Progress:
     """Each job once, by its id; if pages repeat a job, the newest answer counts."""
     unreadable: dict[str, None] = field(default_factory=dict)
     """The texts of `JobPage.unreadable`, each once, as pages may repeat a job."""
-    parsers: list[Parser] = field(default_factory=list)
-    """The parser of each page, see `JobPage.parser`."""
 
     def add_page(self, page: JobPage) -> None:
         """Add a page of ListJobs."""
         self.pages += 1
         self.jobs.update((job.id, job) for job in page.jobs)
         self.add_unreadable(page.unreadable)
-        self.parsers.append(page.parser)
 
     def add_details(self, details: Iterable[JobDetail]) -> None:
         """Add answers of DescribeJob."""
@@ -85,6 +82,7 @@ class Paginator:
                 self._prefetch()
                 page = await self._current.page
                 self._progress.add_page(page)
+                self._session.observer.page_parsed(page)
                 token = page.next_token
                 if self._is_last(token):
                     return

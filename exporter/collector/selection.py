@@ -1,12 +1,13 @@
-"""Which of the listed jobs get series of their own, and how many of each status there are."""
+"""Which of the listed jobs get series of their own, which of these people are shown, and how many of each status."""
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 from itertools import compress
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 DROP_REASONS = ("max_age", "statuses", "max")
 """The label `reason` of jobs left out, in the order in which they are tried."""
 
+MAX_UNFINISHED: Final = 20
+"""Unfinished jobs of each target that are kept for the landing page."""
+
+MAX_FAILED: Final = 10
+"""Failed jobs of each target that are kept for the landing page."""
+
+MAX_TEXT_CHARACTERS: Final = 256
+"""Of the description of such a job; what follows is not kept. The longest that services document."""
+
+FAILED_LATELY_SECONDS: Final = 86_400.0
+"""A job that failed longer ago is not notable: services list failed jobs for 90 days."""
+
 
 class Selection(NamedTuple):
     """`counts` is of all jobs; `jobs` and `dropped` (jobs per reason) add up to them. A listing's order is kept."""
@@ -23,6 +36,7 @@ class Selection(NamedTuple):
     jobs: tuple[Job, ...]
     counts: Mapping[str, int]
     dropped: Mapping[str, int]
+    notable: tuple[Job, ...]
 
 
 def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, maximum: int, now: float) -> Selection:
@@ -44,7 +58,7 @@ def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, ma
     if len(kept) > maximum:
         dropped["max"] = len(kept) - maximum
         kept = _first(kept, maximum)
-    return Selection(tuple(kept), counts, dropped)
+    return Selection(tuple(kept), counts, dropped, notable(kept, now))
 
 
 def _ended_before(job: Job, time: float) -> bool:
@@ -78,3 +92,29 @@ def _newest(jobs: Sequence[Job], number: int) -> list[bool]:
         for _, place in tied[-excess:]:
             newest[place] = False
     return newest
+
+
+def notable(jobs: Sequence[Job], now: float) -> tuple[Job, ...]:
+    """The jobs that people look for: unfinished ones, then those that failed lately, both from the newest on.
+
+    Of too many unfinished ones those that wait for a person stay first, then those that fail, then those that run.
+    """
+    statuses = [*map(attrgetter("status"), jobs)]
+    there = frozenset(statuses)
+    others = there - TERMINAL_STATUSES - {"Suspended", "Failing", "Active"}
+    chosen: list[Job] = []
+    for group in ({"Suspended"}, {"Failing"}, {"Active"}, others):
+        room = MAX_UNFINISHED - len(chosen)
+        if room and group & there:  # each look at all jobs takes time
+            found = list(compress(jobs, map(group.__contains__, statuses)))
+            stay = compress(found, _newest(found, room)) if len(found) > room else found
+            chosen += sorted(stay, key=lambda job: job.created or 0, reverse=True)
+    since = now - FAILED_LATELY_SECONDS
+    failed = [job for job in jobs if job.status == "Failed" and not _ended_before(job, since)]
+    chosen += heapq.nlargest(MAX_FAILED, failed, key=lambda job: job.terminated or job.created or 0)
+    return tuple(map(_shortened, chosen))
+
+
+def _shortened(job: Job) -> Job:
+    text = job.description or ""
+    return job if len(text) <= MAX_TEXT_CHARACTERS else job._replace(description=text[: MAX_TEXT_CHARACTERS - 1] + "…")

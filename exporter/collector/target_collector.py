@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.collector.history import History
 from exporter.collector.job_details import DetailCache, fetch_details
 from exporter.collector.paginator import Paginator, Progress
 from exporter.collector.selection import select
+from exporter.collector.trace import Trace
 from exporter.core.deadline import Deadline
 from exporter.core.errors import InternalError, ScrapeError, TransportError
 from exporter.core.single_flight import SingleFlight
@@ -53,7 +54,9 @@ class Run:
     """Of the scrape that waits longest."""
     earliest: float
     """When the first of the waiting scrapes leaves."""
-    progress: Progress
+    observer: Observer
+    """Who learns of its requests."""
+    progress: Progress = field(default_factory=Progress)
     timeout: asyncio.Timeout | None = None
     """Ends the run; None before its task has started."""
     stopping: bool = False
@@ -65,17 +68,16 @@ class Run:
 class TargetCollector:
     """Collects the snapshots of one target. `now` returns Unix seconds."""
 
-    def __init__(
-        self, target: Target, client: Client, observer: Observer, turns: Turns, *, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, target: Target, client: Client, turns: Turns, *, now: Callable[[], float] = time.time) -> None:
         self.history = History(min_interval=target.min_interval, serve_stale_for=target.serve_stale_for)
         self.target = target
         self._client = client
-        self._observer = observer
         self._turns = turns
         self._now = now
         self._runs: SingleFlight[Run, Snapshot] = SingleFlight()
         self._run: Run | None = None
+        """The run that scrapes can join."""
+        self._running: set[Run] = set()
         self._details = DetailCache()
 
     async def snapshot(self, allowed: float | None) -> Snapshot:
@@ -83,16 +85,20 @@ class TargetCollector:
         start = time.monotonic()
         snapshot = self.history.reusable(start)
         if snapshot is None:
-            timeout = self.target.timeout
-            until = start + (timeout if allowed is None else min(timeout, allowed))
+            until = self._until(start, allowed)
             snapshot = await self._wait(self._join(start, until), start, until)
         return self.history.with_stale_jobs(snapshot, time.monotonic())
+
+    def _until(self, start: float, allowed: float | None) -> float:
+        """When a scrape leaves that began at `start` and may take `allowed` seconds."""
+        timeout = self.target.timeout
+        return start + (timeout if allowed is None else min(timeout, allowed))
 
     def _join(self, start: float, until: float) -> Run:
         """The run in progress, or a new one if there is none, for a scrape that waits from `start` until `until`."""
         run = self._run
         if run is None or run not in self._runs:
-            run = self._run = Run(start, Deadline(until), until, Progress())
+            run = self._run = Run(start, Deadline(until), until, self._client.observer)
         run.deadline.extend(min(until, run.started + self.target.timeout))
         run.earliest = min(run.earliest, until)
         return run
@@ -117,14 +123,37 @@ class TargetCollector:
         return seconds >= min(needed, 0.99 * self.target.timeout)  # less a rounding error
 
     def stop(self) -> None:
-        """End the run in progress, if there is one; the waiting scrapes get what was read."""
-        if self._run is not None and self._run.timeout is not None:
-            self._run.stopping = True
-            with contextlib.suppress(RuntimeError):  # it is ending already
-                self._run.timeout.reschedule(asyncio.get_running_loop().time())
+        """End the runs in progress; the waiting scrapes get what was read."""
+        for run in self._running:
+            if run.timeout is not None:
+                run.stopping = True
+                with contextlib.suppress(RuntimeError):  # it is ending already
+                    run.timeout.reschedule(asyncio.get_running_loop().time())
+
+    async def traced(self, allowed: float | None) -> tuple[Snapshot, Trace]:
+        """A snapshot from a run of its own, after at most `allowed` seconds, and what the run did.
+
+        Other scrapes do not share the run, and its snapshot is not kept, so that a look changes nothing that they see.
+        """
+        start = time.monotonic()
+        until = self._until(start, allowed)
+        trace = Trace(self._client.observer, start)
+        run = Run(start, Deadline(until), until, trace)
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._outcome(run), trace
+        except TimeoutError:
+            return self._failed(run, ended_early(run)), trace
 
     async def _collect(self, run: Run) -> Snapshot:
+        """List the target, and record the outcome."""
+        snapshot = await self._outcome(run)
+        self._record(run, snapshot)
+        return snapshot
+
+    async def _outcome(self, run: Run) -> Snapshot:
         """List the target; every failure becomes a snapshot."""
+        self._running.add(run)
         try:
             async with asyncio.timeout_at(run.started + self.target.timeout) as run.timeout:
                 snapshot = await self._list(run)
@@ -136,17 +165,15 @@ class TargetCollector:
             log.exception("internal error (please report it)", extra={"target": self.target.name})
             snapshot = self._failed(run, InternalError("internal error (please report it); see the exporter's log"))
         finally:
+            self._running.discard(run)
             if self._run is run:
                 self._run = None  # it holds all jobs
-            for parser in run.progress.parsers:
-                self._observer.page_parsed(parser)
-        self._record(run, snapshot)
         return snapshot
 
     async def _list(self, run: Run) -> Snapshot:
         """The snapshot of a complete listing. Raises ScrapeError."""
         target = self.target
-        session = self._client.session(target, run.deadline)
+        session = self._client.session(target, run.deadline, run.observer)
         if target.jobs.ids:
             await self._read_watched_jobs(session, run.progress)
         else:
@@ -193,6 +220,7 @@ class TargetCollector:
         return replace(
             self._base(run),
             jobs=selection.jobs,
+            notable=selection.notable,
             details=details,
             counts=selection.counts,
             dropped=selection.dropped,
@@ -212,6 +240,7 @@ class TargetCollector:
             *target.labels,
             pages=run.progress.pages,
             duration=time.monotonic() - run.started,
+            ended=self._now(),
             last_success=self.history.last_success,
             show_descriptions=target.jobs.description,
             credentials_source=target.credentials.name,

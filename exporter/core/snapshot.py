@@ -25,6 +25,8 @@ class Snapshot:
     """Seconds from the first request to the last byte."""
     jobs: tuple[Job, ...] = ()
     """The jobs that get their own series, each id once."""
+    notable: tuple[Job, ...] = ()
+    """A few of `jobs` for people, see `selection.notable`."""
     details: Mapping[str, JobDetail] = field(default_factory=dict)
     """DescribeJob's answers for some of `jobs`, by job id."""
     counts: Mapping[str, int] | None = None
@@ -34,6 +36,10 @@ class Snapshot:
     unreadable: int | None = None
     """Values that could not be read, see `JobPage.unreadable`; None if the listing failed."""
     error: ScrapeError | None = None
+    time_left: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that some of `notable` still take, by job id. Only of `History.last`, as it may take two listings."""
+    ended: float = 0.0
+    """Unix seconds of the end of the listing, complete or not."""
     last_success: float | None = None
     """Unix seconds of the end of the last complete listing, this one or an earlier one; None if there was none."""
     show_descriptions: bool = True

@@ -18,12 +18,15 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.core.errors import REASONS, Reason
+from exporter.core.errors import REASONS
 from exporter.core.jobs import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from exporter.core.errors import ScrapeError
+    from exporter.core.http import Request
+    from exporter.core.jobs import JobPage
     from exporter.core.target import Target
 
 OPENMETRICS_END: Final = b"# EOF\n"
@@ -136,25 +139,29 @@ class SelfMetrics:
         self._reload.set(1)
         self._reload_time.set(now)
 
-    def requested(self, target: Target, operation: str, seconds: float) -> None:
-        """One request was sent and answered, or failed, after `seconds`."""
-        if (labels := (*target.labels, operation)) in self._shown:
+    def prepared(self, target: Target, request: Request, *, turn: float, keys: float) -> None:
+        """One request can be sent; what it waited for is not counted."""
+
+    def requested(self, target: Target, request: Request, seconds: float, status: int | None) -> None:
+        """One request was sent and answered, or failed, after `seconds`; the status is not counted."""
+        del status
+        if (labels := (*target.labels, request.operation)) in self._shown:
             self._requests.labels(*labels).inc()
-        self._seconds.labels(target.provider_name, operation).observe(seconds)
+        self._seconds.labels(target.provider_name, request.operation).observe(seconds)
 
-    def failed(self, target: Target, operation: str, reason: Reason) -> None:
+    def failed(self, target: Target, request: Request, error: ScrapeError) -> None:
         """One request failed, or its response could not be read."""
-        if (labels := (*target.labels, operation)) in self._shown:
-            self._failures.labels(*labels, reason).inc()
+        if (labels := (*target.labels, request.operation)) in self._shown:
+            self._failures.labels(*labels, error.reason).inc()
 
-    def retried(self, target: Target, operation: str) -> None:
+    def retried(self, target: Target, request: Request) -> None:
         """One request is sent again."""
-        if (labels := (*target.labels, operation)) in self._shown:
+        if (labels := (*target.labels, request.operation)) in self._shown:
             self._retries.labels(*labels).inc()
 
-    def page_parsed(self, parser: Parser) -> None:
-        """One page was parsed by `parser`."""
-        self._pages.labels(parser).inc()
+    def page_parsed(self, page: JobPage) -> None:
+        """One page of a listing was parsed."""
+        self._pages.labels(page.parser).inc()
 
     def scrape_started(self) -> None:
         """A scrape is being answered from now on."""

@@ -16,10 +16,12 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONT
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from exporter.core.errors import ConfigError
+from exporter.core.workers import Worker
 from exporter.exposition.renderer import ResponseFormat
-from exporter.web import landing
+from exporter.web import debug_page, landing
 from exporter.web.clients import ClientLeft, Outbox, unless_left
 from exporter.web.connection import ABORT
+from exporter.web.documentation import documentation
 from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from exporter.web.router import Handler, Router, text
 
@@ -45,7 +47,7 @@ RETRY_AFTER_SECONDS: Final = 5
 CLIENT_LEFT: Final = 499
 """The status, in the log only, of a request whose client has left; it is nginx's."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/docs", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
 """Routes whose path no flag changes."""
 
 
@@ -83,6 +85,7 @@ class Routes:
         self._self_metrics = self_metrics
         self._settings = settings
         self._outbox = Outbox()
+        self._pages = Worker("page")
         self._finish_seconds: dict[tuple[ResponseFormat, tuple[str, ...]], float] = {}
         """From the last listing to the whole body, the last time, by what was requested."""
 
@@ -91,7 +94,7 @@ class Routes:
         return await self._scrape(request, list(self._collector.targets), with_self_metrics=True)
 
     async def probe(self, request: Request) -> Response:
-        """The families of the one target that the parameter `target` names."""
+        """The families of the one target that the parameter `target` names; with `debug=true` how they were read."""
         known = list(self._collector.targets)
         names = request.query_params.getlist("target")
         hint = f"known targets: {', '.join(known)}\n"
@@ -99,7 +102,8 @@ class Routes:
             return text(f"The parameter target is required once, as in /probe?target={known[0]}; {hint}", 400)
         if names[0] not in known:
             return text(f"This target is not in the configuration; {hint}", 404)
-        return await self._scrape(request, names, with_self_metrics=False)
+        debug = request.query_params.get("debug") == "true"
+        return await self._scrape(request, names, with_self_metrics=False, debug=debug)
 
     async def self_metrics(self, request: Request) -> Response:
         """The exporter's own metrics, without any call to a cloud."""
@@ -129,10 +133,17 @@ class Routes:
         """A page for people: each target with its last snapshot. It calls no service."""
         del request
         rows = [(name, self._collector.last(name)) for name in self._collector.targets]
-        base = self._settings.external_url.rstrip("/") or self._settings.route_prefix
-        return HTMLResponse(
-            landing.page(rows, base=base, metrics=self._settings.telemetry_path), headers=landing.HEADERS
+        base, metrics = (
+            self._settings.external_url.rstrip("/") or self._settings.route_prefix,
+            self._settings.telemetry_path,
         )
+        page = await self._pages.run(landing.page, rows, base=base, metrics=metrics, now=time.time())
+        return HTMLResponse(page, headers=landing.HEADERS)
+
+    async def docs(self, request: Request) -> Response:
+        """The documentation of the installed version, for people without access to anything else."""
+        del request
+        return text(documentation())
 
     async def healthy(self, request: Request) -> Response:
         """The process runs and responds."""
@@ -157,17 +168,21 @@ class Routes:
             return text(f"The configuration was not reloaded; the last one stays in use:\n{error}\n", 500)
         return text("")
 
-    async def _scrape(self, request: Request, names: list[str], *, with_self_metrics: bool) -> Response:
-        """The exposition of the targets with these names."""
+    async def _scrape(
+        self, request: Request, names: list[str], *, with_self_metrics: bool, debug: bool = False
+    ) -> Response:
+        """The exposition of the targets with these names; `debug`: of one target, after what its run did."""
         response_format = ResponseFormat(
-            openmetrics=prefers_openmetrics(request.headers.get("accept", "")),
-            gzip=accepts_gzip(request.headers.get("accept-encoding", "")),
+            openmetrics=not debug and prefers_openmetrics(request.headers.get("accept", "")),
+            gzip=not debug and accepts_gzip(request.headers.get("accept-encoding", "")),
             with_self_metrics=with_self_metrics,
         )
         headers = {"vary": "accept, accept-encoding"}
         if response_format.gzip:
             headers["content-encoding"] = "gzip"
         headers["content-type"] = CONTENT_TYPE_OPENMETRICS if response_format.openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        if debug:
+            headers["content-type"] = debug_page.CONTENT_TYPE
         if request.method == "HEAD":  # shows what a scrape would return, and must not cost a listing
             response = Response(headers=headers)
             del response.headers["content-length"]  # a scrape's would not be 0
@@ -181,7 +196,8 @@ class Routes:
         self._self_metrics.scrape_started()
         try:
             allowed = self._allowed(request, names, response_format)
-            body = await unless_left(request.receive, self._body(names, allowed, response_format))
+            making = self._debug_body if debug else self._body
+            body = await unless_left(request.receive, making(names, allowed, response_format))
         except ClientLeft:
             self._self_metrics.scrape_ended()
             return Response(status_code=CLIENT_LEFT)
@@ -204,6 +220,16 @@ class Routes:
         body = await self._renderer.body(await asyncio.gather(*map(lines, listings)), response_format)
         self._finish_seconds[response_format, tuple(names)] = time.monotonic() - listed
         return body
+
+    async def _debug_body(
+        self, names: list[str], allowed: float | None, response_format: ResponseFormat
+    ) -> list[bytes]:
+        """What a run of its own did, then the metrics of its snapshot; of the one target in `names`."""
+        started = time.time()
+        snapshot, trace = await self._collector.traced(names[0], allowed)
+        lines = await self._renderer.lines(snapshot, response_format)
+        page = debug_page.text(snapshot, trace, started=started, allowed=allowed)
+        return [page.encode(), *await self._renderer.body([lines], response_format)]
 
     def forget_durations(self) -> None:
         """Forget how long responses took to finish, as they will be about other targets."""
@@ -262,6 +288,7 @@ def create_app(routes: Routes, settings: Settings) -> Router:
         "/probe": routes.probe,
         "/sd": routes.sd,
         "/": routes.landing,
+        "/docs": routes.docs,
         "/-/healthy": routes.healthy,
         "/-/metrics": routes.self_metrics,
         "/-/ready": routes.ready,

@@ -48,7 +48,7 @@ class Application:
         self.self_metrics.keep_only(targets)
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
-        self.collector = Collector(targets, self.client, self.self_metrics, turns, now=now)
+        self.collector = Collector(targets, self.client, turns, now=now)
         self.routes = Routes(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
         self.asgi = create_app(self.routes, settings)
 

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.collector.history import History
 from exporter.core.errors import TransportError
-from exporter.core.jobs import Job
+from exporter.core.jobs import Job, JobDetail
 from exporter.core.snapshot import Snapshot
 
 GOOD = Snapshot(
@@ -86,6 +86,18 @@ def test_the_last_snapshot_is_kept_without_its_jobs():
     assert kept.last == replace(GOOD, jobs=())
     kept.record(FAILED, 51.0)
     assert (kept.last, kept.last_success) == (FAILED, 100.0)
+
+
+def test_the_last_snapshot_has_what_people_look_for():
+    """`last` has the notable jobs, their details and their time left, and no other job; after a failure nothing."""
+    jobs = tuple(Job(job_id, "Active", tasks=30, succeeded=10, elapsed_active=5) for job_id in "abc")
+    kept = history()
+    kept.record(replace(GOOD, jobs=jobs, notable=jobs[:1], details={job.id: JobDetail(job) for job in jobs}), 50.0)
+    assert kept.last is not None
+    assert (kept.last.jobs, kept.last.notable) == ((), jobs[:1])
+    assert (kept.last.details, kept.last.time_left) == ({"a": JobDetail(jobs[0])}, {"a": 10.0})
+    kept.record(FAILED, 51.0)
+    assert (kept.last.notable, kept.last.details, kept.last.time_left) == ((), {}, {})
 
 
 def test_a_change_is_reported_once():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import CredentialsError, MalformedResponse, PaginationError, ServiceError, TransportError
 from exporter.core.jobs import Job, JobPage
+from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+COUNTER = SelfMetrics(version="1", revision="r", process=False)
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
 
 
@@ -43,6 +45,7 @@ class Shelf:
     requested: list[str] = field(default_factory=list)
     """The query of each request, in order."""
     progress: Progress = field(default_factory=Progress)
+    observer: SelfMetrics = COUNTER
 
     @property
     def target(self):
@@ -107,7 +110,7 @@ async def test_a_page_without_jobs_does_not_end_a_listing():
 async def test_a_store_without_jobs_is_an_empty_listing():
     """One page without jobs is a complete listing."""
     progress = await Shelf({None: page(None)}).walk()
-    assert progress == Progress(pages=1, parsers=["xml"])
+    assert progress == Progress(pages=1)
 
 
 async def test_a_job_appears_once_with_its_newest_values():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import ScrapeError, ServiceError
 from exporter.core.jobs import Job
+from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS
 from exporter.providers.batch_xml import EARLY_BYTES, peek_next_token
 from exporter.providers.endpoint import Endpoint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from exporter.client.session import Session
     from exporter.core.http import Request
 
+COUNTER = SelfMetrics(version="1", revision="r", process=False)
 OSS = Oss(Endpoint("https", "oss.example"), "cn-hangzhou")
 FIRST, LAST = Style(), Style(token_first=False)
 
@@ -61,6 +63,7 @@ class Service:
     requested: list[str | None] = field(default_factory=list)
     cancelled: list[str | None] = field(default_factory=list)
     in_flight: int = 0
+    observer: SelfMetrics = COUNTER
     most: int = 0
 
     @property

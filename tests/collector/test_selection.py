@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collector.selection import DROP_REASONS, Selection, select
+from exporter.collector.selection import (
+    DROP_REASONS,
+    FAILED_LATELY_SECONDS,
+    MAX_FAILED,
+    MAX_TEXT_CHARACTERS,
+    MAX_UNFINISHED,
+    Selection,
+    notable,
+    select,
+)
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
 
 NOW = 1_000_000.0
@@ -171,6 +180,7 @@ def test_only_finished_jobs_grow_old(job, kept):
         jobs=(job,) if kept else (),
         counts=dict.fromkeys(STATUSES, 0) | {job.status: 1},
         dropped={"max_age": int(not kept), "statuses": 0, "max": 0},
+        notable=notable([job] if kept else [], 1000.0),
     )
 
 
@@ -186,4 +196,40 @@ def test_no_policy_keeps_all():
     """Without an effective filter or limit all jobs are kept; without jobs, all counts are 0."""
     jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
     assert select(jobs, **ANY).jobs == tuple(jobs)
-    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))
+    assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0), ())
+
+
+@examples
+@given(crowds)
+def test_few_jobs_are_notable(jobs):
+    """People see unfinished jobs and jobs that failed lately, each at most once; their number is bounded."""
+    chosen = notable(jobs, NOW)
+    assert set(chosen) <= set(jobs)
+    assert len(set(chosen)) == len(chosen) <= MAX_UNFINISHED + MAX_FAILED
+    assert not [job for job in chosen if job.status in ("Complete", "Cancelled")]
+    unfinished = sum(job.status not in TERMINAL_STATUSES for job in jobs)
+    assert sum(job.status not in TERMINAL_STATUSES for job in chosen) == min(unfinished, MAX_UNFINISHED)
+
+
+def test_what_waits_for_a_person_is_notable_first():
+    """Of too many unfinished jobs the Suspended ones stay, then Failing and Active ones, each from the newest on."""
+    crowd = [Job(f"{status} {n}", status, created=n) for status in ("New", "Active", "Suspended") for n in range(12)]
+    chosen = [job.id for job in notable([*crowd, Job("f", "Failing"), Job("h", "Hibernating", created=99)], NOW)]
+    assert chosen[:13] == [*(f"Suspended {n}" for n in range(11, -1, -1)), "f"]
+    assert chosen[13:] == [f"Active {n}" for n in range(11, 4, -1)]
+
+
+def test_old_failures_are_not_notable():
+    """A job that failed more than a day ago is not shown, the newest failures are first, and only so many are kept."""
+    old = Job("old", "Failed", terminated=NOW - FAILED_LATELY_SECONDS - 1)
+    new = [Job(f"{n}", "Failed", terminated=NOW - FAILED_LATELY_SECONDS + n) for n in range(MAX_FAILED + 5)]
+    assert [job.id for job in notable([old, *new], NOW)] == [f"{n}" for n in range(MAX_FAILED + 4, 4, -1)]
+    assert notable([Job("timeless", "Failed")], NOW) == (Job("timeless", "Failed"),)
+
+
+def test_long_descriptions_are_cut_for_people():
+    """Of a description only the first characters are kept between scrapes, so that memory is bounded."""
+    (job,) = notable([Job("a", "Active", description="x" * 1_000_000)], NOW)
+    assert job.description == "x" * (MAX_TEXT_CHARACTERS - 1) + "…"
+    fits = Job("a", "Active", description="x" * MAX_TEXT_CHARACTERS)
+    assert notable([fits], NOW) == (fits,)

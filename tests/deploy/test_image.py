@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def last(word: str) -> str:
     """The argument of `word` in the final stage, which has it once."""
     (rest,) = (rest for instruction, rest in stages()[-1] if instruction == word)
     return rest
+
+
+def test_the_package_contains_the_page_and_the_documentation(tmp_path):
+    """The wheel has the template and the style of the landing page, and the README as its description."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        names = packed.namelist()
+        (metadata,) = (name for name in names if name.endswith("/METADATA"))
+        assert "## When a target is down" in packed.read(metadata).decode()
+    assert {"exporter/web/landing.html", "exporter/web/landing.css"} <= set(names)
 
 
 def test_the_image_is_built_from_locked_files_only():

@@ -8,7 +8,8 @@ import pytest
 
 from exporter import config
 from exporter.core.errors import ServiceError
-from exporter.core.jobs import STATUSES, Job, JobDetail
+from exporter.core.http import Request
+from exporter.core.jobs import STATUSES, Job, JobDetail, JobPage
 from exporter.core.snapshot import Snapshot
 from exporter.exposition.families import FAMILIES
 from exporter.exposition.self_metrics import SelfMetrics
@@ -23,6 +24,8 @@ accounts:
     regions: [cn-hangzhou, ap-southeast-1]
     credentials: {source: static, access_key_id: key, access_key_secret: secret}
 """
+LIST_JOBS = Request("ListJobs", "https", "oss.example", "/")
+DENIED = ServiceError("no permission", reason="access_denied", status=403, code="AccessDenied")
 JOBS = (
     Job("b-3001", "Active", "PutObjectTagging", "Tag the logs", 10, 1760000000, None, 10_000_000_000, 7, 3, 3600),
     Job("b-3002", "New", "RestoreObject", None, 5, 1760003600),
@@ -59,7 +62,7 @@ SNAPSHOTS = (
         region="ap-southeast-1",
         pages=0,
         duration=0.5,
-        error=ServiceError("no permission", reason="access_denied", status=403, code="AccessDenied"),
+        error=DENIED,
         last_success=1760000000.0,
         credentials_source="static",
     ),
@@ -74,10 +77,10 @@ def exposition():
     own.keep_only(targets)
     own.config_loaded(1760000000.0)
     for seconds in (0.0625, 0.125):
-        own.requested(targets[0], "ListJobs", seconds)
-    own.requested(targets[1], "ListJobs", 0.5)
-    own.page_parsed("pattern")
-    own.failed(targets[1], "ListJobs", "access_denied")
+        own.requested(targets[0], LIST_JOBS, seconds, 200)
+    own.requested(targets[1], LIST_JOBS, 0.5, 403)
+    own.page_parsed(JobPage([], None, parser="pattern"))
+    own.failed(targets[1], LIST_JOBS, DENIED)
     return (text_of(SNAPSHOTS) + own.render(openmetrics=False)).decode()
 
 

@@ -9,10 +9,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import config
-from exporter.core.errors import REASONS
-from exporter.core.jobs import Parser
+from exporter.core.errors import REASONS, ServiceError
+from exporter.core.http import Request
+from exporter.core.jobs import JobPage, Parser
 from exporter.exposition.self_metrics import OPENMETRICS_END, REQUEST_BUCKETS, SelfMetrics
 
+LIST_JOBS = Request("ListJobs", "https", "oss.example", "/")
 API = {
     "batchops_api_requests_total",
     "batchops_api_request_failures_total",
@@ -82,7 +84,7 @@ def test_without_process_only_the_api_requests_are_shown():
     own.config_loaded(1.0)
     own.scrape_started()
     own.scrape_rejected()
-    own.page_parsed("xml")
+    own.page_parsed(JobPage([], None))
     assert names(own) == API
     assert own.in_flight == 1
 
@@ -117,9 +119,9 @@ def test_the_histogram_has_a_series_for_each_provider_and_operation(own):
 def test_events_count_for_their_target_only(own, targets):
     """A request, a failure and a retry each increase their own counter of their target by 1, and no other."""
     before = values(own)
-    own.requested(targets[0], "ListJobs", 0.3)
-    own.failed(targets[0], "ListJobs", "throttled")
-    own.retried(targets[1], "ListJobs")
+    own.requested(targets[0], LIST_JOBS, 0.3, 200)
+    own.failed(targets[0], LIST_JOBS, ServiceError("slower", reason="throttled", status=429))
+    own.retried(targets[1], LIST_JOBS)
     after = values(own)
     histogram = "batchops_api_request_duration_seconds"
     changed = {key: value for key, value in after.items() if value != before[key] and not key[0].startswith(histogram)}
@@ -172,7 +174,7 @@ def test_parsed_pages_are_counted_by_parser():
         ]
 
     assert shown() == [0, 0]
-    own.page_parsed("xml")
+    own.page_parsed(JobPage([], None))
     assert shown() == [0, 1]
 
 
@@ -180,7 +182,7 @@ def test_nothing_is_shared(own, targets):
     """The global registry has none of these families, and instances do not share their counts."""
     other = SelfMetrics(version="1.2.3", revision="abcdef0", process=False)
     other.keep_only(targets)
-    own.requested(targets[0], "ListJobs", 0.3)
+    own.requested(targets[0], LIST_JOBS, 0.3, 200)
     assert set(values(other).values()) == {0}
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("batchops_")]
 
@@ -201,5 +203,5 @@ def test_no_created_series(targets, openmetrics):
     """No counter or histogram has a `_created` series."""
     own = SelfMetrics(version="1.2.3", revision="abcdef0")
     own.keep_only(targets)
-    own.requested(targets[0], "ListJobs", 0.3)
+    own.requested(targets[0], LIST_JOBS, 0.3, 200)
     assert b"_created" not in own.render(openmetrics=openmetrics)

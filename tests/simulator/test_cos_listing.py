@@ -13,6 +13,7 @@ from exporter.collector.paginator import Paginator, Progress
 from exporter.core.errors import PaginationError
 from exporter.core.secrets import Credentials, Secret
 from exporter.core.target import JobPolicy
+from exporter.exposition.self_metrics import SelfMetrics
 from exporter.providers.cos import Cos
 from exporter.providers.endpoint import Endpoint
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
@@ -42,6 +43,7 @@ class Direct:
         endpoint = Endpoint("https", "100000000001.cos-control.cn-hangzhou.myqcloud.com")
         self.provider = Cos(endpoint, Store.appid, page_size)
         self.responder = Responder([store])
+        self.observer = SelfMetrics(version="1", revision="r", process=False)
 
     @property
     def target(self):
