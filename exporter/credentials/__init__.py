@@ -1,7 +1,8 @@
 """Where the credentials of an account come from: one file per kind of source, and one per vendor (oss, cos).
 
-A new source is a class with `issue` and a line in `ISSUERS`. HTTP requests go through the `fetch` that a source is
-given; no HTTP client and no other room is imported here, and no vendor's package before its credentials are requested.
+A new source is an `Issuer` and a line in `ISSUERS`; a vendor's package has a line in `PACKAGES`. HTTP requests go
+through the `fetch` that a source is given; no HTTP client and no other room is imported here, and no vendor's package
+before its credentials are requested.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ async def test_credentials_are_renewed_before_they_expire(source, ecs, clock, fe
     clock.offset = lifetime - before - 5
     assert await source.get(fetch) == first
     assert ecs.issued == 1
-    clock.offset = lifetime - before + 1
+    clock.offset = lifetime - before + 5
     assert await source.get(fetch) == first
     await renewed(source)
     assert (await source.get(fetch)).key_id == "id-2"
@@ -261,6 +261,28 @@ def test_the_clock_of_lifetimes_counts_a_suspended_machine(monkeypatch):
     assert seconds_since_boot() == pytest.approx(time.time(), abs=5)
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
     assert seconds_since_boot() == pytest.approx(time.monotonic(), abs=5)
+
+
+class Repeating(Issuer):
+    """Returns the same credentials until they expire at the Unix time 3600."""
+
+    def __init__(self):
+        self.times: list[float] = []
+
+    async def issue(self, _fetch, now):
+        self.times.append(now)
+        return Issued(Credentials("i", Secret("s"), None, 3600.0), 3600.0 - now)
+
+
+async def test_an_issuer_that_repeats_its_credentials():
+    """If an issuer returns the same credentials again, it is asked again by the same rule for the time that is left."""
+    now = 0.0
+    source = RefreshingCredentials("testing", issuer := Repeating(), now=lambda: now, since_boot=lambda: now)
+    while now < 3500:
+        await source.get(offline)
+        await renewed(source)
+        now += 1
+    assert issuer.times == [0.0, 2700.0, 3375.0]
 
 
 class Steady(Issuer):

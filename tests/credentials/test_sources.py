@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -207,11 +208,38 @@ def test_the_names_of_tencents_token():
 
 
 @pytest.mark.anyio
-async def test_the_token_of_tencent_is_kept():
-    """TENCENTCLOUD_TOKEN is part of the default's credentials, though the package [tencent] would ignore it."""
-    assert find_spec("tencentcloud")
-    text = b"accounts: [{provider: cos, account: a, uin: '1', appid: '2', regions: [r]}]"
-    names = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN")
+@pytest.mark.parametrize(
+    ("keys", "names", "profile"),
+    [
+        (
+            "provider: oss",
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+            (".alibabacloud/credentials.ini", "type = access_key\naccess_key_id = x\naccess_key_secret = x"),
+        ),
+        (
+            "provider: cos, uin: '1', appid: '2'",
+            ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"),
+            (".tencentcloud/credentials", "secret_id = x\nsecret_key = x"),
+        ),
+        (
+            "provider: s3, account_id: '111122223333'",
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+            (".aws/credentials", "aws_access_key_id = x\naws_secret_access_key = x"),
+        ),
+    ],
+    ids=["oss", "cos", "s3"],
+)
+async def test_an_installed_package_changes_nothing(tmp_path, monkeypatch, keys, names, profile):
+    """With its package installed and a profile of it, `default` still uses the environment, with the token."""
     environment = dict(zip(names, ("i", "s", "t"), strict=True))
-    [target] = config.parse(text, file="", environment=environment).targets
+    for name, part in {"HOME": str(tmp_path), **environment}.items():
+        monkeypatch.setenv(name, part)
+    file, content = profile
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(f"[default]\n{content}\n")
+    [target] = config.parse(
+        f"accounts: [{{{keys}, account: a, regions: [r]}}]".encode(), file="", environment=os.environ
+    ).targets
+    assert find_spec(PACKAGES[target.provider_name].module)
     assert await target.credentials.get(offline) == Credentials("i", Secret("s"), Secret("t"))
+    assert target.credentials.name == "environment"
