@@ -88,12 +88,13 @@ class Transport:
         self._pools: dict[_Way, _Pool] = {}
         self._contexts: dict[ConnectionSettings, _Context] = {}
         self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            await pool.http.aclose()
-        self._pools.clear()
+        for way, pool in [*self._pools.items()]:
+            self._retire(way, pool)
+        await asyncio.gather(*self._closing)
 
     async def prepare(self, connections: Iterable[ConnectionSettings]) -> None:
         """Make what the first request over each of `connections` needs, so that it takes no longer than later ones.
@@ -166,14 +167,11 @@ class Transport:
             return await _respond(pool.http, request, hop, limit, on_progress)
         except BaseException:
             # A connection may have died silently, and then so have the others to this host: no retry gets one of them.
-            pool.retired = True
-            if self._pools.get(way) is pool:
-                del self._pools[way]
+            self._retire(way, pool)
             raise
         finally:
             pool.requests -= 1
-            if pool.retired and not pool.requests:
-                await pool.http.aclose()
+            self._close_if_unused(pool)
 
     async def _pool(self, way: _Way) -> _Pool:
         """The pool for `way`: a new one if a file of its TLS settings has changed. Raises TransportError."""
@@ -183,12 +181,24 @@ class Transport:
         pool = self._pools.get(way)
         if pool is not None and pool.contexts == contexts:
             return pool
-        new = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
         if pool is not None:
-            pool.retired = True
-            if not pool.requests:
-                await pool.http.aclose()
-        return new
+            self._retire(way, pool)
+        pool = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
+        return pool
+
+    def _retire(self, way: _Way, pool: _Pool) -> None:
+        """Use `pool` for no new request."""
+        pool.retired = True
+        if self._pools.get(way) is pool:
+            del self._pools[way]
+        self._close_if_unused(pool)
+
+    def _close_if_unused(self, pool: _Pool) -> None:
+        """Close a retired pool after its last request; in a task, as httpcore leaves connections open if cancelled."""
+        if pool.retired and not pool.requests:
+            closing = asyncio.create_task(pool.http.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _context(self, settings: ConnectionSettings) -> ssl.SSLContext:
         """The TLS context of `settings`, made again if their files have changed.

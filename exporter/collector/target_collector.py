@@ -119,6 +119,7 @@ class TargetCollector:
             log.exception("internal error (please report it)", extra={"target": self._target.name})
             snapshot = self._failed(run, InternalError("internal error (please report it); see the exporter's log"))
         finally:
+            run.timeout = None  # it refers to this task, whose frames refer to it
             if self._run is run:
                 self._run = None  # it holds all jobs
             for parser in run.progress.parsers:
@@ -185,8 +186,7 @@ class TargetCollector:
 
     def _failed(self, run: Run, error: ScrapeError) -> Snapshot:
         """The snapshot of a listing that failed. From here on the error is a value, and holds no page any more."""
-        error.__cause__ = error.__context__ = error.__traceback__ = None
-        return replace(self._base(run), error=error)
+        return replace(self._base(run), error=error.detached())
 
     def _base(self, run: Run) -> Snapshot:
         """What good and failed snapshots have in common."""
