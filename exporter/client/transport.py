@@ -142,15 +142,11 @@ class Transport:
         """
         proxy = None if direct else self._proxy(request, connection)
         hop = Hop(request.host, proxy, tunnel=request.scheme == "https")
-        try:
+        way = _Way(f"{request.scheme}://{request.host}", connection, proxy)
+        with contextlib.suppress(TimeoutError):  # not as the context of the error below: it refers to this task
             async with asyncio.timeout(seconds):  # a timeout for each read would let a slow response last for ever
-                return await self._exchange(
-                    request, _Way(f"{request.scheme}://{request.host}", connection, proxy), hop, limit, on_progress
-                )
-        except TimeoutError:
-            raise TransportError(
-                f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True
-            ) from None
+                return await self._exchange(request, way, hop, limit, on_progress)
+        raise TransportError(f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True)
 
     def _proxy(self, request: Request, connection: ConnectionSettings) -> Proxy | None:
         """The proxy for `request`. Raises TransportError if the environment names one that cannot be used."""
