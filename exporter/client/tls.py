@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import os
 import ssl
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,12 +25,54 @@ _TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """OpenSSL reads them in place of its own paths: https://docs.openssl.org/master/man7/openssl-env/"""
 
 
-def names_files(settings: ConnectionSettings) -> bool:
-    """Whether `settings` names files."""
-    return bool(settings.ca_file or settings.cert_file)
+log = logging.getLogger(__name__)
 
 
-def file_states(settings: ConnectionSettings) -> FileStates:
+@dataclass(slots=True)
+class _Made:
+    """A context made from files in these states."""
+
+    context: ssl.SSLContext
+    states: FileStates
+    problem: str = ""
+    """Why it could not be made again from the present files; empty if it was."""
+
+
+class TlsContexts:
+    """The TLS contexts of all connections, made again when their files change."""
+
+    def __init__(self) -> None:
+        self._made: dict[ConnectionSettings, _Made] = {}
+        self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+
+    async def get(self, settings: ConnectionSettings) -> ssl.SSLContext:
+        """The context of `settings`, from the present content of their files.
+
+        If it cannot be made again, because a file is half written, the last one is returned, and the next call tries
+        again. Raises TransportError if there is none.
+        """
+        settings = replace(settings, proxy_url="")
+        async with self._locks.setdefault(settings, asyncio.Lock()):
+            last = self._made.get(settings)
+            if last is not None and not (settings.ca_file or settings.cert_file):
+                return last.context
+            states = await asyncio.to_thread(_file_states, settings)  # before the files are read
+            if last is not None and last.states == states:
+                return last.context
+            try:
+                context = await asyncio.to_thread(make_context, settings)
+            except TransportError as error:
+                if last is None:
+                    raise
+                if last.problem != error.message:
+                    last.problem = error.message
+                    log.warning("%s; the last valid files are used until they can be", error)
+                return last.context
+            self._made[settings] = _Made(context, states)
+            return context
+
+
+def _file_states(settings: ConnectionSettings) -> FileStates:
     """The states of the files that `settings` names: they differ if a file was written or replaced."""
     files = (settings.ca_file, settings.cert_file, settings.key_file)
     return tuple(_state(file) for file in files if file)

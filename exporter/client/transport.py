@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from exporter import __version__
-from exporter.client import bodies, connection_errors, tls
+from exporter.client import bodies, connection_errors
 from exporter.client.body_budget import BodyBudget
 from exporter.client.connection_errors import Hop
 from exporter.client.proxies import EnvironmentProxies, Proxy
+from exporter.client.tls import TlsContexts
 from exporter.core.errors import TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
@@ -45,8 +45,6 @@ _HEADERS: Final = {
     "user-agent": f"batchops-exporter/{__version__}",
 }
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -69,16 +67,6 @@ class _Pool:
     retired: bool = False
 
 
-@dataclass(slots=True)
-class _Context:
-    """The TLS context made from files in these states."""
-
-    ssl: ssl.SSLContext
-    states: tls.FileStates
-    problem: str = ""
-    """Why it could not be made again from the present files; empty if it was."""
-
-
 class Transport:
     """Connections that live as long as the process. `environment` may name proxies."""
 
@@ -86,8 +74,7 @@ class Transport:
         self.budget = BodyBudget()
         self._proxies = EnvironmentProxies(environment)
         self._pools: dict[_Way, _Pool] = {}
-        self._contexts: dict[ConnectionSettings, _Context] = {}
-        self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+        self._contexts = TlsContexts()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -102,7 +89,7 @@ class Transport:
         What cannot be made within PREPARE_SECONDS, or at all, such as a TLS context of a broken file, is left to that
         request, which reports it.
         """
-        contexts = [self._context(connection) for connection in set(connections)]
+        contexts = [self._contexts.get(connection) for connection in set(connections)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PREPARE_SECONDS):
                 await asyncio.gather(*contexts, _import_backend(), return_exceptions=True)
@@ -171,9 +158,9 @@ class Transport:
 
     async def _pool(self, way: _Way) -> _Pool:
         """The pool for `way`: a new one if a file of its TLS settings has changed. Raises TransportError."""
-        contexts = [await self._context(way.connection)]
+        contexts = [await self._contexts.get(way.connection)]
         if way.proxy is not None and way.proxy.is_tls:
-            contexts.append(await self._context(replace(way.connection, server_name="")))
+            contexts.append(await self._contexts.get(replace(way.connection, server_name="")))
         pool = self._pools.get(way)
         if pool is not None and pool.contexts == contexts:
             return pool
@@ -195,32 +182,6 @@ class Transport:
             closing = asyncio.create_task(pool.http.aclose())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-
-    async def _context(self, settings: ConnectionSettings) -> ssl.SSLContext:
-        """The TLS context of `settings`, made again if their files have changed.
-
-        If it cannot be made again, because a file is half written, the last one is used, and the next request tries
-        again. Raises TransportError if there is none.
-        """
-        settings = replace(settings, proxy_url="")
-        async with self._locks.setdefault(settings, asyncio.Lock()):
-            known = self._contexts.get(settings)
-            if known is not None and not tls.names_files(settings):
-                return known.ssl
-            states = await asyncio.to_thread(tls.file_states, settings)  # before the files are read
-            if known is not None and known.states == states:
-                return known.ssl
-            try:
-                made = await asyncio.to_thread(tls.make_context, settings)
-            except TransportError as error:
-                if known is None:
-                    raise
-                if known.problem != error.message:
-                    known.problem = error.message
-                    log.warning("%s; the last valid files are used until they can be", error)
-                return known.ssl
-            self._contexts[settings] = _Context(made, states)
-            return made
 
 
 def _connections(
