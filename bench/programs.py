@@ -133,6 +133,13 @@ def store(
         yield program
 
 
+@contextlib.contextmanager
+def hostile(scenario: str) -> Iterator[Program]:
+    """The store of a scenario of `bench.hostile`."""
+    with _running(["-m", "bench.hostile", scenario]) as program:
+        yield program
+
+
 def show(shop: Program, variant: int) -> None:
     """Have the store show `variant` to listings that start from now on."""
     shop.get(f"{SHOW}{variant}")

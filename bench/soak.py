@@ -56,6 +56,31 @@ ALLOCATOR: Final = {
 Python's own allocator grows by 1 MiB at a time, which would look like a leak.
 """
 
+
+class Scenario(NamedTuple):
+    """How a hostile store is scraped. `timeout`: of a target, in seconds. `scrapes`: by default."""
+
+    targets: int
+    timeout: float
+    scrapes: int
+
+
+HOSTILE: Final = {
+    "slow": Scenario(10, 1.0, 200),
+    "slowing": Scenario(1, 5.0, 40),
+    "large": Scenario(3, 3.0, 60),
+    "endless": Scenario(30, 1.0, 60),
+    "packed": Scenario(3, 1.0, 60),
+    "stalled": Scenario(30, 1.0, 60),
+}
+"""By the scenario of `bench.hostile`."""
+
+CONNECTION_KIB: Final = 8
+"""Of memory that each closed connection leaves without the garbage collector: asyncio's transport refers to itself."""
+
+MAX_CONNECTIONS: Final = 6
+"""That a scrape of a hostile store opens for each target."""
+
 _UP: Final = re.compile(r'^batchops_up\{provider="\w+",account="(\w+)",region="[\w-]+"\} ([01])', re.MULTILINE)
 
 
@@ -114,6 +139,29 @@ class Soak:
         self.succeeded += flaky.count("1")
 
 
+def hostile(name: str, scrapes: int) -> list[Reading]:
+    """The readings during so many scrapes of a hostile store by an exporter without the garbage collector.
+
+    Raises RuntimeError if a target is up at the end.
+    """
+    scenario = HOSTILE[name]
+    with programs.hostile(name) as shop:
+        account = programs.account(shop, targets=scenario.targets) | {"timeout": f"{scenario.timeout * 1000:.0f}ms"}
+        with programs.exporter(account, module="bench.uncollected", environment=ALLOCATOR) as program:
+            curve = []
+            for number in range(1, scrapes + 1):
+                ups = _UP.findall(program.get().decode())
+                curve.append(Reading(number, program.resident(), program.descriptors()))
+    if not ups or any(up == "1" for _, up in ups):
+        raise RuntimeError(f"a target of a hostile store is up: {ups}")
+    return curve
+
+
+def allowed_growth(name: str) -> float:
+    """MiB a scrape that the scenario `name` may add without a leak."""
+    return HOSTILE[name].targets * MAX_CONNECTIONS * CONNECTION_KIB / 1024
+
+
 def _kinds() -> Iterator[tuple[str, str]]:
     """Path and encoding of each scrape: half of them are of all targets, the others of each target in turn."""
     single = [programs.probe(region) for region in programs.regions(TARGETS)]
@@ -131,8 +179,10 @@ def _disconnect(program: Program, path: str, encoding: str, *, wait: bool) -> No
             connection.recv(100)
 
 
-def judge(curve: Sequence[Reading]) -> list[str]:
+def judge(curve: Sequence[Reading], max_growth: float = MAX_GROWTH / 1024) -> list[str]:
     """A sentence for each value that is not flat. Raises ValueError if the curve has too few readings.
+
+    `max_growth` is in MiB a scrape.
 
     The first quarter of the scrapes is the warm-up. The second quarter is compared with the last one, by the smallest
     memory in each: a peak is not a leak, while a leak raises the minimum.
@@ -145,7 +195,7 @@ def judge(curve: Sequence[Reading]) -> list[str]:
     minima = [min(reading.resident for reading in part) for part in (early, late)]
     maxima = [max(reading.descriptors for reading in part) for part in (early, late)]
     problems = []
-    if minima[1] - minima[0] > max(MEMORY_NOISE, MAX_GROWTH * scrapes / 1024):
+    if minima[1] - minima[0] > max(MEMORY_NOISE, max_growth * scrapes):
         problems.append(
             f"in {scrapes} scrapes the resident memory grew from {minima[0]:.1f} MiB to {minima[1]:.1f} MiB"
         )
@@ -159,24 +209,40 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench soak", description="Shows that memory and file descriptors of the exporter stay flat."
     )
-    parser.add_argument("--scrapes", type=report.positive, default=SCRAPES, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--scenario", choices=HOSTILE, help="scrape a hostile store without the garbage collector (default: a good one)"
+    )
+    parser.add_argument(
+        "--scrapes",
+        type=report.positive,
+        metavar="N",
+        help=f"default: {SCRAPES}, or as many as the scenario needs",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the whole curve to this file")
     parser.add_argument("--markdown", metavar="FILE", help="also write the table to this file")
     options = parser.parse_args(arguments)
-    if options.scrapes < MIN_SCRAPES:
+    name: str | None = options.scenario
+    wanted = HOSTILE[name].scrapes if name else SCRAPES
+    scrapes: int = options.scrapes or wanted
+    if scrapes < MIN_SCRAPES:
         parser.error(f"--scrapes must be at least {MIN_SCRAPES}")
-    soak = Soak()
-    facts = report.facts(scrapes=options.scrapes, jobs=JOBS, targets=TARGETS + 1)
-    curve = soak.run(options.scrapes)
-    facts |= {"failed": soak.failed, "succeeded": soak.succeeded}
-    problems = judge(curve)
-    if not (soak.failed and soak.succeeded):
-        problems.append(f"the target of the account {FLAKY} did not both fail and succeed")
+    if name:
+        facts = report.facts(scrapes=scrapes, scenario=name, targets=HOSTILE[name].targets)
+        curve = hostile(name, scrapes)
+        problems = judge(curve, allowed_growth(name))
+    else:
+        soak = Soak()
+        facts = report.facts(scrapes=scrapes, jobs=JOBS, targets=TARGETS + 1)
+        curve = soak.run(scrapes)
+        facts |= {"failed": soak.failed, "succeeded": soak.succeeded}
+        problems = judge(curve)
+        if not (soak.failed and soak.succeeded):
+            problems.append(f"the target of the account {FLAKY} did not both fail and succeed")
     shown = curve[-1 :: -max(1, len(curve) // SHOWN)][::-1]
     rows = [(f"{reading.scrapes:,}", f"{reading.resident:.1f} MiB", str(reading.descriptors)) for reading in shown]
     flat = "memory and file descriptors are flat"
-    if options.scrapes < SCRAPES:
-        flat += f" (fewer than {SCRAPES:,} scrapes do not show a small leak)"
+    if scrapes < wanted:
+        flat += f" (fewer than {wanted:,} scrapes do not show a small leak)"
     verdict = "; ".join(problems) or flat
     text = f"{report.facts_line(facts)}\n\n{report.markdown(COLUMNS, rows)}\n{verdict}\n"
     print(text, end="")

@@ -190,11 +190,15 @@ class Session:
             finally:
                 self.observer.requested(target, request, time.monotonic() - start, status)
             if response.status != HTTPStatus.OK:
-                error = target.provider.error(response, signed.operation)
-                error.message += self._skew(error, response)
-                raise error
+                raise self._error(response, signed.operation)  # no variable: it would be in a cycle with this frame
             run = client.worker.run if len(response.body) > LARGE_PAGE_BYTES else client.turns.run
             return await run(parse, response.body)
+
+    def _error(self, response: Response, operation: str) -> ServiceError:
+        """The error that the service returned."""
+        error = self.target.provider.error(response, operation)
+        error.message += self._skew(error, response)
+        return error
 
     def _skew(self, error: ServiceError, response: Response) -> str:
         """A sentence on this machine's clock, if it may be why the keys were refused."""

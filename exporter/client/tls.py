@@ -2,24 +2,87 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import os
 import ssl
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import certifi
 
+from exporter.client.file_states import file_states
 from exporter.core.errors import TransportError
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from exporter.client.file_states import FileStates
     from exporter.core.http import ConnectionSettings
 
 _TRUST_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """OpenSSL reads them in place of its own paths: https://docs.openssl.org/master/man7/openssl-env/"""
 
 
-def named_files(settings: ConnectionSettings) -> list[str]:
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Made:
+    """A context made from files in these states."""
+
+    context: ssl.SSLContext
+    states: FileStates
+    problem: str = ""
+    """Why it could not be made again from the present files; empty if it was."""
+
+
+class TlsContexts:
+    """The TLS contexts of all connections, made again when their files change."""
+
+    def __init__(self) -> None:
+        self._made: dict[ConnectionSettings, _Made] = {}
+        self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+
+    def keep_only(self, kept: Set[ConnectionSettings]) -> None:
+        """Forget the contexts of all settings but `kept`."""
+        for settings in self._made.keys() - kept:
+            del self._made[settings]
+        for settings in self._locks.keys() - kept:
+            if not self._locks[settings].locked():
+                del self._locks[settings]
+
+    async def get(self, settings: ConnectionSettings) -> ssl.SSLContext:
+        """The context of `settings`, from the present content of their files.
+
+        If it cannot be made again, because a file is half written, the last one is returned, and the next call tries
+        again. Raises TransportError if there is none.
+        """
+        settings = replace(settings, proxy_url="")
+        async with self._locks.setdefault(settings, asyncio.Lock()):
+            last = self._made.get(settings)
+            files = _named_files(settings)
+            if last is not None and not files:
+                return last.context
+            states = await asyncio.to_thread(file_states, files)  # before they are read
+            if last is not None and last.states == states:
+                return last.context
+            try:
+                context = await asyncio.to_thread(make_context, settings)
+            except TransportError as error:
+                if last is None:
+                    raise
+                if last.problem != error.message:
+                    last.problem = error.message
+                    log.warning("%s; the last valid files are used until they can be", error)
+                return last.context
+            self._made[settings] = _Made(context, states)
+            return context
+
+
+def _named_files(settings: ConnectionSettings) -> list[str]:
     """The files that `settings` names."""
     return [file for file in (settings.ca_file, settings.cert_file, settings.key_file) if file]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from exporter import __version__
-from exporter.client import bodies, connection_errors, tls
+from exporter.client import bodies, connection_errors
 from exporter.client.body_budget import BodyBudget
 from exporter.client.connection_errors import Hop
-from exporter.client.file_states import file_states
 from exporter.client.proxies import EnvironmentProxies, Proxy
+from exporter.client.tls import TlsContexts
 from exporter.core.errors import TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporter.client.body_budget import BodyLimit
-    from exporter.client.file_states import FileStates
     from exporter.core.interfaces import OnProgress
 
 MAX_IDLE_CONNECTIONS: Final = 100
@@ -46,8 +44,6 @@ _HEADERS: Final = {
     "connection": "keep-alive",
     "user-agent": f"batchops-exporter/{__version__}",
 }
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +67,6 @@ class _Pool:
     retired: bool = False
 
 
-@dataclass(slots=True)
-class _Context:
-    """The TLS context made from files in these states."""
-
-    ssl: ssl.SSLContext
-    states: FileStates
-    problem: str = ""
-    """Why it could not be made again from the present files; empty if it was."""
-
-
 class Transport:
     """Connections that live as long as the process. `environment` may name proxies."""
 
@@ -88,14 +74,14 @@ class Transport:
         self.budget = BodyBudget()
         self._proxies = EnvironmentProxies(environment)
         self._pools: dict[_Way, _Pool] = {}
-        self._contexts: dict[ConnectionSettings, _Context] = {}
-        self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+        self._contexts = TlsContexts()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            await pool.http.aclose()
-        self._pools.clear()
+        for way, pool in [*self._pools.items()]:
+            self._retire(way, pool)
+        await asyncio.gather(*self._closing)
 
     async def prepare(self, connections: Iterable[ConnectionSettings]) -> None:
         """Make what the first request over each of `connections` needs, so that it takes no longer than later ones.
@@ -103,22 +89,19 @@ class Transport:
         What cannot be made within PREPARE_SECONDS, or at all, such as a TLS context of a broken file, is left to that
         request, which reports it.
         """
-        contexts = [self._context(connection) for connection in set(connections)]
+        contexts = [self._contexts.get(connection) for connection in set(connections)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PREPARE_SECONDS):
                 await asyncio.gather(*contexts, _import_backend(), return_exceptions=True)
 
-    async def keep_only(self, connections: Iterable[ConnectionSettings]) -> None:
+    def keep_only(self, connections: Iterable[ConnectionSettings]) -> None:
         """Close what is for other settings than `connections`, as soon as no request uses it."""
         kept = {replace(settings, proxy_url="") for settings in connections}
-        kept |= {replace(settings, server_name="") for settings in kept}  # to a proxy
-        for settings in self._contexts.keys() - kept:
-            del self._contexts[settings]
-        for settings in self._locks.keys() - kept:
-            if not self._locks[settings].locked():
-                del self._locks[settings]
-        for way in [way for way in self._pools if replace(way.connection, proxy_url="") not in kept]:
-            await self._retire(self._pools.pop(way))
+        kept |= {replace(settings, server_name="") for settings in kept}  # to a proxy, or for credentials
+        self._contexts.keep_only(kept)
+        for way, pool in [*self._pools.items()]:
+            if replace(way.connection, proxy_url="") not in kept:
+                self._retire(way, pool)
 
     async def fetch(
         self,
@@ -155,15 +138,11 @@ class Transport:
         """
         proxy = None if direct else self._proxy(request, connection)
         hop = Hop(request.host, proxy, tunnel=request.scheme == "https")
-        try:
+        way = _Way(f"{request.scheme}://{request.host}", connection, proxy)
+        with contextlib.suppress(TimeoutError):  # not as the context of the error below: it refers to this task
             async with asyncio.timeout(seconds):  # a timeout for each read would let a slow response last for ever
-                return await self._exchange(
-                    request, _Way(f"{request.scheme}://{request.host}", connection, proxy), hop, limit, on_progress
-                )
-        except TimeoutError:
-            raise TransportError(
-                f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True
-            ) from None
+                return await self._exchange(request, way, hop, limit, on_progress)
+        raise TransportError(f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True)
 
     def _proxy(self, request: Request, connection: ConnectionSettings) -> Proxy | None:
         """The proxy for `request`. Raises TransportError if the environment names one that cannot be used."""
@@ -180,61 +159,38 @@ class Transport:
             return await _respond(pool.http, request, hop, limit, on_progress)
         except BaseException:
             # A connection may have died silently, and then so have the others to this host: no retry gets one of them.
-            pool.retired = True
-            if self._pools.get(way) is pool:
-                del self._pools[way]
+            self._retire(way, pool)
             raise
         finally:
             pool.requests -= 1
-            if pool.retired and not pool.requests:
-                await pool.http.aclose()
+            self._close_if_unused(pool)
 
     async def _pool(self, way: _Way) -> _Pool:
         """The pool for `way`: a new one if a file of its TLS settings has changed. Raises TransportError."""
-        contexts = [await self._context(way.connection)]
+        contexts = [await self._contexts.get(way.connection)]
         if way.proxy is not None and way.proxy.is_tls:
-            contexts.append(await self._context(replace(way.connection, server_name="")))
+            contexts.append(await self._contexts.get(replace(way.connection, server_name="")))
         pool = self._pools.get(way)
         if pool is not None and pool.contexts == contexts:
             return pool
-        new = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
         if pool is not None:
-            await self._retire(pool)
-        return new
+            self._retire(way, pool)
+        pool = self._pools[way] = _Pool(_connections(way.proxy, *contexts), contexts)
+        return pool
 
-    @staticmethod
-    async def _retire(pool: _Pool) -> None:
-        """Close `pool`, now or after its last request."""
+    def _retire(self, way: _Way, pool: _Pool) -> None:
+        """Use `pool` for no new request."""
         pool.retired = True
-        if not pool.requests:
-            await pool.http.aclose()
+        if self._pools.get(way) is pool:
+            del self._pools[way]
+        self._close_if_unused(pool)
 
-    async def _context(self, settings: ConnectionSettings) -> ssl.SSLContext:
-        """The TLS context of `settings`, made again if their files have changed.
-
-        If it cannot be made again, because a file is half written, the last one is used, and the next request tries
-        again. Raises TransportError if there is none.
-        """
-        settings = replace(settings, proxy_url="")
-        async with self._locks.setdefault(settings, asyncio.Lock()):
-            known = self._contexts.get(settings)
-            files = tls.named_files(settings)
-            if known is not None and not files:
-                return known.ssl
-            states = await asyncio.to_thread(file_states, files)  # before the files are read
-            if known is not None and known.states == states:
-                return known.ssl
-            try:
-                made = await asyncio.to_thread(tls.make_context, settings)
-            except TransportError as error:
-                if known is None:
-                    raise
-                if known.problem != error.message:
-                    known.problem = error.message
-                    log.warning("%s; the last valid files are used until they can be", error)
-                return known.ssl
-            self._contexts[settings] = _Context(made, states)
-            return made
+    def _close_if_unused(self, pool: _Pool) -> None:
+        """Close a retired pool after its last request; in a task, as httpcore leaves connections open if cancelled."""
+        if pool.retired and not pool.requests:
+            closing = asyncio.create_task(pool.http.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def _connections(

@@ -61,7 +61,7 @@ async def fetch_details(
     except TimeoutError:
         pass
     except ScrapeError as error:
-        details.error = error
+        details.error = error.detached()
     return details
 
 

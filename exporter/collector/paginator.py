@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError, PaginationError, ScrapeError
+from exporter.core.tasks import release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +92,7 @@ class Paginator:
                 error.page = self._progress.pages + (not isinstance(error, PaginationError))
             raise
         finally:
-            await self._cancel(self._current, self._ahead)
+            await self._cancel(*self._forget_requests())
 
     def _is_last(self, token: str | None) -> bool:
         """Whether no page follows the one that named `token`. Raises PaginationError if the pages would never end."""
@@ -120,6 +121,7 @@ class Paginator:
             self._provider.list_request(token), self._provider.parse_jobs, partial(self._peek, request)
         )
         request.page = asyncio.create_task(get)
+        request.page.add_done_callback(release)  # its frames refer to the request, and that to the task
         return request
 
     def _peek(self, request: PageRequest, start: bytes | bytearray) -> bool:
@@ -135,9 +137,16 @@ class Paginator:
         if token is not None and token not in self._seen and self._progress.pages + 1 < self._max_pages:
             self._ahead = self._send(token)
 
+    def _forget_requests(self) -> tuple[PageRequest | None, PageRequest | None]:
+        """The requests in flight, which are referred to no longer, so that an error of theirs is in no cycle."""
+        requests = self._current, self._ahead
+        self._current = self._ahead = None
+        return requests
+
     @staticmethod
     async def _cancel(*requests: PageRequest | None) -> None:
         pages = [request.page for request in requests if request is not None]
         for page in pages:
             page.cancel()  # does nothing if it is done
-        await asyncio.gather(*pages, return_exceptions=True)
+        if pages:
+            await asyncio.wait(pages)

@@ -166,6 +166,7 @@ class TargetCollector:
             snapshot = self._failed(run, InternalError("internal error (please report it); see the exporter's log"))
         finally:
             self._running.discard(run)
+            run.timeout = None  # it refers to this task, whose frames refer to it
             if self._run is run:
                 self._run = None  # it holds all jobs
         return snapshot
@@ -230,8 +231,7 @@ class TargetCollector:
 
     def _failed(self, run: Run, error: ScrapeError) -> Snapshot:
         """The snapshot of a listing that failed. From here on the error is a value, and holds no page any more."""
-        error.__cause__ = error.__context__ = error.__traceback__ = None
-        return replace(self._base(run), error=error)
+        return replace(self._base(run), error=error.detached())
 
     def _base(self, run: Run) -> Snapshot:
         """What good and failed snapshots have in common."""

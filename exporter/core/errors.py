@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +111,11 @@ class ScrapeError(ExporterError):
 
     def __str__(self) -> str:
         return self.message if self.page is None else f"page {self.page}: {self.message}"
+
+    def detached(self) -> Self:
+        """This error as a value: without the frames it was raised in, which hold pages and often the error itself."""
+        self.__cause__ = self.__context__ = self.__traceback__ = None
+        return self
 
 
 class CredentialsError(ScrapeError):

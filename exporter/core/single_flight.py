@@ -8,6 +8,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from exporter.core.tasks import release
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -48,7 +50,7 @@ class SingleFlight(Generic[K, T]):
             flight = self._flights[key] = _Flight()
             flight.task = asyncio.create_task(self._make(key, flight, make))
             self._tasks.add(flight.task)
-            flight.task.add_done_callback(self._tasks.discard)
+            flight.task.add_done_callback(self._ended)
         flight.waiters += 1
         try:
             await asyncio.wait([flight.task])
@@ -70,6 +72,11 @@ class SingleFlight(Generic[K, T]):
         finally:
             self._free(key, flight)
             del flight  # else task, traceback and flight are a cycle, which holds what `make` refers to
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # nobody asks for its outcome any more
+            release(task)
 
     def _free(self, key: K, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:

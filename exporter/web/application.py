@@ -69,7 +69,7 @@ class Application:
         self.collector.replace(targets)
         self.routes.forget_durations()
         self.client.keep_only(targets)
-        await self.transport.keep_only(connections)
+        self.transport.keep_only(connections)
 
     def drain(self) -> None:
         """Take no new scrapes: the exporter is about to end."""

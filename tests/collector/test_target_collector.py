@@ -134,7 +134,7 @@ async def test_a_scrape_that_is_cancelled_ends_the_listing():
 async def test_the_target_timeout_bounds_every_listing(store, target):
     """However many scrapes join one after the other, a listing ends at the target's own timeout."""
     store.faults.add(Fault("delay", seconds=5))
-    async with rig(target(timeout=0.4)) as parts:
+    async with rig(target(timeout=0.4, attempt_timeout=1.0)) as parts:
         start = time.monotonic()
         first = asyncio.create_task(parts.snapshot(60.0))
         await asyncio.sleep(0.3)
