@@ -70,8 +70,8 @@ async def serve(
 ) -> None:
     """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight.
 
-    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of the time,
-    if requests still wait.
+    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of it, if
+    requests still wait.
     """
     await Server(configure(app), shutdown_timeout, on_stop, before_end).serve(sockets=list(sockets))
 
@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
         self._before_end = before_end
         self._accepting: list[asyncio.Task[None]] = []
         self._joining: set[asyncio.Task[None]] = set()
-        """Connections that were accepted and have no protocol yet."""
+        """Handshakes of TLS in progress."""
 
     @property
     def _connections(self) -> set[Connection]:
@@ -151,7 +151,9 @@ class Server(uvicorn.Server):
             if len(self._connections) + len(self._joining) >= max_connections() and not self._free_one():
                 _TOO_MANY.warning()
                 peer.close()
-            else:
+            elif self.config.ssl is None:
+                await self._join(peer)
+            else:  # a handshake may take long
                 task = loop.create_task(self._join(peer))
                 self._joining.add(task)
                 task.add_done_callback(self._joining.discard)
