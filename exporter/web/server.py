@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import socket
 import threading
 from typing import TYPE_CHECKING, Final, cast
 
@@ -16,7 +17,6 @@ from exporter.web.log_limit import LimitedLog
 from exporter.web.router import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
@@ -161,6 +161,8 @@ class Server(uvicorn.Server):
 
     async def _join(self, peer: socket.socket) -> None:
         """Give the connection its protocol."""
+        if peer.family != socket.AF_UNIX:  # else a body waits 40 ms for the acknowledgment of its head
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only if `peer.proto` is set
         state, loop = self.lifespan.state, asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # the client has left, or failed in the handshake of TLS
             await loop.connect_accepted_socket(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 
 import httpx
@@ -114,9 +115,9 @@ def test_requests_in_progress_do_not_give_way(store, connect, monkeypatch):
 
 def test_the_limit_of_files_limits_connections(monkeypatch):
     """Of few files that may be open only a part are connections of clients; of many, MAX_CONNECTIONS."""
-    limits = {64: 16, 3: 1, 1_000_000: server.MAX_CONNECTIONS, server.resource.RLIM_INFINITY: server.MAX_CONNECTIONS}
+    limits = {64: 16, 3: 1, 1_000_000: server.MAX_CONNECTIONS, resource.RLIM_INFINITY: server.MAX_CONNECTIONS}
     for files, expected in limits.items():
-        monkeypatch.setattr(server.resource, "getrlimit", lambda _, files=files: (files, files))
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         assert server.max_connections() == expected
 
 
