@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Reason = Literal[
     "timeout",
@@ -39,6 +42,24 @@ Reason = Literal[
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 """The values of the label `reason`, in the order of the documentation."""
+
+REMEDIES: Final[Mapping[Reason, str]] = {
+    "timeout": "raise scrape_timeout in Prometheus and timeout in the file; "
+    "batchops_scrape_pages shows how many pages were read",
+    "connect": "check endpoint, DNS, firewall, proxy",
+    "tls": "check tls.ca_file, tls.server_name and proxies",
+    "throttled": "set a longer scrape interval, min_interval or a lower requests_per_second",
+    "auth": "the message says whether it is a wrong key, a wrong secret, an expired token or a wrong clock",
+    "access_denied": "grant the permission that the message names, such as oss:ListJobs",
+    "http_4xx": "check endpoint and region, and whether the region offers batch operations",
+    "http_5xx": "see the status page of the service",
+    "malformed": "check whether a proxy or another host responds instead of the service",
+    "pagination": "raise max_pages; if a token repeats, it is a bug of the service",
+    "too_large": "set a smaller page_size",
+    "config": "the message names the variable or the file",
+    "internal": "report it, with the log line and its traceback",
+}
+"""What to do, in general; the message of an error may know more."""
 
 
 class ExporterError(Exception):
