@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-MAX_CONNECTIONS: Final = 500
+MAX_CONNECTIONS: Final = 1000
 """Open connections of clients. One more takes the place of one without a request, or is closed."""
 
 FILES_SHARE: Final = 4

@@ -156,6 +156,14 @@ def test_nonsense_after_a_head_ends_only_that_connection(client, connect, caplog
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize("line", [b"OPTIONS / HTTP/1.0", b"GET /-/healthy HTTP/1.0", b"GET /sd HTTP/1.0"])
+def test_the_checks_of_a_proxy(line, connect):
+    """HAProxy's check, HTTP/1.0 without a host, is answered with a status of success, and the connection is closed."""
+    peer = connect(line + b"\r\n\r\n")
+    assert peer.recv(4096).startswith((b"HTTP/1.1 204 ", b"HTTP/1.1 200 "))
+    until(lambda: is_closed(peer) or peer.recv(4096) == b"")
+
+
 def test_an_upgrade_is_ignored(client, caplog):
     """A request with the header Upgrade is answered as any other, and nothing advises to install packages."""
     headers = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-key": "x", "sec-websocket-version": "13"}
