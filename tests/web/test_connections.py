@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import threading
+import time
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from exporter.simulator import Fault
 from exporter.web import connection, router, server
 from tests.rig import target_at
+from tests.serving import serve
 from tests.waiting import until
 
 
@@ -170,3 +173,29 @@ def test_an_upgrade_is_ignored(client, caplog):
     assert client.get("/-/healthy", headers=headers).status_code == 200
     assert "pip install" not in caplog.text
     assert "pgrade" not in caplog.text
+
+
+@pytest.mark.parametrize("headers", [b"", b"Connection: close\r\n"])
+def test_the_end_of_a_response_that_is_not_read(headers, monkeypatch):
+    """A client that does not read the end of its response is disconnected, whether its connection is kept or closed."""
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", 0.3)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    size = 16 << 20  # more than the sockets hold
+    ended = threading.Event()
+
+    async def app(scope, receive, send):
+        del receive
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+            await send({"type": "http.response.body", "body": bytes(size)})
+            ended.set()
+
+    with serve(app) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 20) as peer:
+        peer.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
+        assert ended.wait(20)
+        time.sleep(1)
+        total = 0
+        with contextlib.suppress(ConnectionError):
+            while piece := peer.recv(1 << 20):
+                total += len(piece)
+    assert 0 < total < size
