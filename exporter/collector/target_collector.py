@@ -225,6 +225,9 @@ class TargetCollector:
         self.history.record(snapshot, time.monotonic())
         error = snapshot.error
         target = {"target": self._target.name}
+        if error is not None and run.stopping:
+            log.info("listing ended: %s", error, extra=target)  # no fault of the target, and no remedy
+            return
         if error is not None:
             self._log_failure(error)
             return
