@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,11 @@ def serve(app: ASGIApp, *, certfile: Path | None = None, keyfile: Path | None = 
     """
     config = server.configure(app)
     config.lifespan = "auto"
-    config.ssl_certfile, config.ssl_keyfile = certfile, keyfile
-    running = server.Server(config, shutdown_timeout=1)
+    tls = None
+    if certfile:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certfile, keyfile)
+    running = server.Server(config, shutdown_timeout=1, tls=tls)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     thread = threading.Thread(target=asyncio.run, args=(running.serve(sockets=[listener]),), name=f"serve:{port}")

@@ -17,7 +17,7 @@ from exporter.client.file_states import file_states
 from exporter.core.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Set as AbstractSet
 
     from exporter.client.file_states import FileStates
     from exporter.core.http import ConnectionSettings
@@ -46,7 +46,7 @@ class TlsContexts:
         self._made: dict[ConnectionSettings, _Made] = {}
         self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
 
-    def keep_only(self, kept: Set[ConnectionSettings]) -> None:
+    def keep_only(self, kept: AbstractSet[ConnectionSettings]) -> None:
         """Forget the contexts of all settings but `kept`."""
         for settings in self._made.keys() - kept:
             del self._made[settings]

@@ -8,12 +8,15 @@ of its jobs.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.collector.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from exporter.core.snapshot import Snapshot
+
+SUMMARY_SECONDS: Final = 3600.0
+"""Between two log lines about a target that keeps failing for the same reason."""
 
 
 class History:
@@ -31,6 +34,9 @@ class History:
         self._stale: tuple[Snapshot, Snapshot] | None = None
         self._time_left = TimeLeft()
         self._states: dict[str, object] = {}
+        self._repeats = 0
+        """Failures since the last line about them."""
+        self._quiet_until = 0.0
 
     def record(self, snapshot: Snapshot, now: float) -> None:
         """Keep of `snapshot`, which was completed or failed at `now`, what later scrapes need."""
@@ -68,6 +74,18 @@ class History:
             )
             self._stale = snapshot, stale
         return self._stale[1]
+
+    def failures_to_log(self, reason: object, now: float) -> int:
+        """How many failures a log line at `now` is about; 0: there is to be none, as the last one was not long ago.
+
+        The first failure with a `reason` has its own line, those after it have one in SUMMARY_SECONDS.
+        """
+        changed = self.changed("listing", reason)
+        self._repeats = 1 if changed else self._repeats + 1
+        if not changed and now < self._quiet_until:
+            return 0
+        number, self._repeats, self._quiet_until = self._repeats, 0, now + SUMMARY_SECONDS
+        return number
 
     def changed(self, subject: str, state: object) -> bool:
         """Whether `state` of `subject` differs from the last one (at first: from None), and so is worth a log line."""

@@ -19,7 +19,7 @@ from exporter.collector.paginator import Paginator, Progress
 from exporter.collector.selection import select
 from exporter.collector.trace import Trace
 from exporter.core.deadline import Deadline
-from exporter.core.errors import InternalError, ScrapeError, TransportError
+from exporter.core.errors import REMEDIES, InternalError, ScrapeError, ServiceError, TransportError
 from exporter.core.single_flight import SingleFlight
 from exporter.core.snapshot import Snapshot
 
@@ -248,16 +248,17 @@ class TargetCollector:
         )
 
     def _record(self, run: Run, snapshot: Snapshot) -> None:
-        """Keep what later scrapes need, and log what changed: that a failure lasts is in the metrics already."""
+        """Keep what later scrapes need, and log what changed."""
         run.recorded = True
         before = self.history.last
         self.history.record(snapshot, time.monotonic())
         error = snapshot.error
         target = {"target": self.target.name}
+        if error is not None and run.stopping:
+            log.info("listing ended: %s", error, extra=target)  # no fault of the target, and no remedy
+            return
         if error is not None:
-            changed = self.history.changed("listing", error.reason)
-            level = logging.WARNING if changed else logging.DEBUG
-            log.log(level, "listing failed: %s", error, extra=target | {"reason": error.reason, "code": error.code})
+            self._log_failure(error)
             return
         self.history.changed("listing", None)
         if before is not None and before.error is not None:
@@ -266,6 +267,22 @@ class TargetCollector:
         if self.history.changed("unreadable values", len(unreadable)) and unreadable:
             message = "%d values could not be read and have no sample, such as %s"
             log.warning(message, len(unreadable), next(iter(unreadable)), extra=target)
+
+    def _log_failure(self, error: ScrapeError) -> None:
+        """Log a failed listing: the first one of a reason, and then once an hour how many there were."""
+        failures = self.history.failures_to_log(error.reason, time.monotonic())
+        facts = {
+            "target": self.target.name,
+            "reason": error.reason,
+            "code": error.code,
+            "request_id": error.request_id if isinstance(error, ServiceError) else None,
+            "remedy": REMEDIES[error.reason],
+        }
+        extra = {name: fact for name, fact in facts.items() if fact}
+        if failures > 1:
+            log.warning("listing still fails: %s", error, extra=extra | {"failures": failures})
+        else:
+            log.log(logging.WARNING if failures else logging.DEBUG, "listing failed: %s", error, extra=extra)
 
 
 def ended_early(run: Run) -> TransportError:

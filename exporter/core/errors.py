@@ -59,7 +59,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "config": "the message names the variable or the file",
     "internal": "report it, with the log line and its traceback",
 }
-"""What to do, by reason, for the person on call; as in the documentation."""
+"""What to do, in general; the message of an error may know more."""
 
 
 class ExporterError(Exception):

@@ -25,7 +25,10 @@ STALL_SECONDS: Final = 10.0
 """A client that reads nothing for so long is disconnected."""
 
 MAX_UNSENT_BYTES: Final = 64 * 1024 * 1024
-"""Of all bodies that wait to be sent, each one counted once. Beyond it, clients that stall are disconnected earlier."""
+"""Of all bodies that wait to be sent, each one counted once.
+
+Beyond it, clients that stall are disconnected earlier; beyond twice as much, the one that stalls for longest at once.
+"""
 
 CROWDED_STALL_SECONDS: Final = 1.0
 """How long a client may read nothing while more than MAX_UNSENT_BYTES wait."""
@@ -108,9 +111,10 @@ class Outbox:
     def _make_room(self) -> None:
         """Disconnect the clients that have read nothing for the longest time, until the rest is within its limit."""
         loop = asyncio.get_running_loop()
-        while len(self._sending) > 1 and self._unsent() > MAX_UNSENT_BYTES:
+        while len(self._sending) > 1 and (unsent := self._unsent()) > MAX_UNSENT_BYTES:
             slowest = min(self._sending, key=lambda sending: sending.progress)
-            if loop.time() - slowest.progress < CROWDED_STALL_SECONDS:
+            stalls = loop.time() - slowest.progress
+            if stalls < CROWDED_STALL_SECONDS and unsent <= 2 * MAX_UNSENT_BYTES:
                 loop.call_later(CROWDED_STALL_SECONDS, self._make_room)
                 return
             self._disconnect(slowest)

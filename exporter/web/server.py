@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import resource
+import socket
 import threading
 from typing import TYPE_CHECKING, Final, cast
 
@@ -16,13 +17,12 @@ from exporter.web.log_limit import LimitedLog
 from exporter.web.router import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
 
-MAX_CONNECTIONS: Final = 500
+MAX_CONNECTIONS: Final = 1000
 """Open connections of clients. One more takes the place of one without a request, or is closed."""
 
 FILES_SHARE: Final = 4
@@ -72,10 +72,10 @@ async def serve(
 ) -> None:
     """Answer on `sockets` until SIGINT or SIGTERM; then end the requests in flight.
 
-    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of the
-    time, if requests still wait.
+    That takes at most `shutdown_timeout` seconds. `on_stop` is called first; `before_end` after LISTING_SHARE of it, if
+    requests still wait.
     """
-    await Server(configure(app, tls), shutdown_timeout, on_stop, before_end).serve(sockets=list(sockets))
+    await Server(configure(app), shutdown_timeout, on_stop, before_end, tls).serve(sockets=list(sockets))
 
 
 @contextlib.contextmanager
@@ -91,9 +91,9 @@ def serving(app: ASGIApp, sockets: Sequence[socket.socket]) -> Iterator[None]:
         thread.join()
 
 
-def configure(app: ASGIApp, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
+def configure(app: ASGIApp) -> uvicorn.Config:
     """The configuration of uvicorn. None of it comes from uvicorn's own environment variables."""
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=Connection,
         ws="none",
@@ -106,9 +106,6 @@ def configure(app: ASGIApp, tls: ssl.SSLContext | None = None) -> uvicorn.Config
         timeout_keep_alive=IDLE_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-    config.load()
-    config.ssl = tls  # its own settings can only name files
-    return config
 
 
 class Server(uvicorn.Server):
@@ -124,14 +121,16 @@ class Server(uvicorn.Server):
         shutdown_timeout: float = SHUTDOWN_SECONDS,
         on_stop: Callable[[], None] = _nothing,
         before_end: Callable[[], None] = _nothing,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._timeout = shutdown_timeout
         self._on_stop = on_stop
         self._before_end = before_end
         self._accepting: list[asyncio.Task[None]] = []
         self._joining: set[asyncio.Task[None]] = set()
-        """Connections that were accepted and have no protocol yet."""
+        """Handshakes of TLS in progress."""
 
     @property
     def _connections(self) -> set[Connection]:
@@ -156,7 +155,9 @@ class Server(uvicorn.Server):
             if len(self._connections) + len(self._joining) >= max_connections() and not self._free_one():
                 _TOO_MANY.warning()
                 peer.close()
-            else:
+            elif self._tls is None:
+                await self._join(peer)
+            else:  # a handshake may take long
                 task = loop.create_task(self._join(peer))
                 self._joining.add(task)
                 task.add_done_callback(self._joining.discard)
@@ -164,13 +165,15 @@ class Server(uvicorn.Server):
 
     async def _join(self, peer: socket.socket) -> None:
         """Give the connection its protocol."""
+        if peer.family != socket.AF_UNIX:  # else a body waits 40 ms for the acknowledgment of its head
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only if `peer.proto` is set
         state, loop = self.lifespan.state, asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # the client has left, or failed in the handshake of TLS
             await loop.connect_accepted_socket(
                 lambda: Connection(self.config, self.server_state, state, loop),
                 peer,
-                ssl=self.config.ssl,
-                ssl_handshake_timeout=REQUEST_SECONDS if self.config.ssl else None,
+                ssl=self._tls,
+                ssl_handshake_timeout=REQUEST_SECONDS if self._tls else None,
             )
 
     def _free_one(self) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,19 @@ def run(tmp_path, environment):
         )
 
     return running
+
+
+@pytest.fixture(scope="module")
+def as_pid_1():
+    """The command prefix that starts a process as PID 1; without the permission to do so, the test is skipped."""
+    unshare = shutil.which("unshare")
+    options = ["--fork", "--pid", "--mount-proc", "--kill-child"]
+    if unshare is None:
+        pytest.skip("unshare is not installed")
+    trial = subprocess.run([unshare, *options, "true"], capture_output=True, check=False)
+    if trial.returncode:
+        pytest.skip(f"a PID namespace cannot be made here: {trial.stderr.decode().strip()}")
+    return [unshare, *options]
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -21,19 +19,6 @@ from tests.waiting import until
 
 LISTEN = "--web.listen-address=127.0.0.1:0"
 CREDENTIALS = {"source": "static", "access_key_id": KEY_ID, "access_key_secret": KEY_SECRET}
-
-
-@pytest.fixture(scope="module")
-def as_pid_1():
-    """The command prefix that starts a process as PID 1; without the permission to do so, the test is skipped."""
-    unshare = shutil.which("unshare")
-    options = ["--fork", "--pid", "--mount-proc", "--kill-child"]
-    if unshare is None:
-        pytest.skip("unshare is not installed")
-    trial = subprocess.run([unshare, *options, "true"], capture_output=True, check=False)
-    if trial.returncode:
-        pytest.skip(f"a PID namespace cannot be made here: {trial.stderr.decode().strip()}")
-    return [unshare, *options]
 
 
 def assert_no_trouble(process):

@@ -6,6 +6,7 @@ import re
 import httpx
 import pytest
 
+from exporter.core.errors import REMEDIES
 from exporter.simulator import Fault, create_app
 from tests.cli.conftest import PATIENCE
 from tests.rawserver import free_port
@@ -76,6 +77,9 @@ def test_logfmt_is_the_default(lines):
     failed = records[2]
     assert (failed["target"], failed["reason"]) == ("oss/prod/cn-hangzhou", "auth")
     assert "403 SignatureDoesNotMatch" in failed["msg"]
+    assert failed["code"] == "SignatureDoesNotMatch"
+    assert re.fullmatch(r"[0-9A-F]{24}", failed["request_id"])
+    assert failed["remedy"] == REMEDIES["auth"]
     assert re.search(r"\(request id [0-9A-F]{24}\)", failed["msg"])
 
 

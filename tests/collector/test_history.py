@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.collector.history import History
+from exporter.collector.history import SUMMARY_SECONDS, History
 from exporter.core.errors import TransportError
 from exporter.core.jobs import Job, JobDetail
 from exporter.core.snapshot import Snapshot
@@ -106,3 +106,14 @@ def test_a_change_is_reported_once():
     states = [None, "auth", "auth", "timeout", None, None]
     assert [kept.changed("listing", state) for state in states] == [False, True, False, True, True, False]
     assert kept.changed("DescribeJob", "auth")
+
+
+def test_failures_are_summarised():
+    """The first failure of a reason has a log line, those after it one in SUMMARY_SECONDS, which says how many."""
+    history = History(min_interval=0, serve_stale_for=0)
+    assert [history.failures_to_log("connect", now) for now in (0, 1, 2, SUMMARY_SECONDS - 1)] == [1, 0, 0, 0]
+    assert history.failures_to_log("connect", SUMMARY_SECONDS) == 4
+    assert history.failures_to_log("connect", SUMMARY_SECONDS + 1) == 0
+    assert history.failures_to_log("auth", SUMMARY_SECONDS + 2) == 1
+    assert history.changed("listing", None)
+    assert history.failures_to_log("auth", SUMMARY_SECONDS + 3) == 1

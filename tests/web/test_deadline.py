@@ -89,6 +89,35 @@ def test_the_target_timeout_caps_every_scrape_timeout(timeout, stores):
     assert value(samples, "batchops_scrape_error", reason="timeout") == 1
 
 
+@pytest.mark.parametrize("header", [None, "soon"])
+def test_a_scrape_without_a_timeout_gets_the_default(header, stores):
+    """`--timeout-default` is the timeout of scrapes that name none, less the offset; a header replaces it."""
+    settings = Settings(timeout_default=0.8)
+    with exporting(target_at(stores, region=SLOW, timeout=60.0), settings=settings) as url:
+        headers = {} if header is None else {HEADER: header}
+        samples = parse(httpx.get(f"{url}/metrics", headers=headers, timeout=20).text)
+        assert value(samples, "batchops_scrape_error", region=SLOW, reason="timeout") == 1
+        duration = value(samples, "batchops_scrape_duration_seconds")
+        assert duration is not None
+        assert duration >= 0.4
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{url}/metrics", headers={HEADER: "30"}, timeout=1.5)
+
+
+def test_a_scrape_without_time_is_not_the_outcome_of_its_target(exported, store, store_url, caplog):
+    """A scrape that could wait for 0.0001 s fails, but neither log nor page takes that for the target's state."""
+    client = exported(target_at(store_url))
+    for _ in range(3):
+        assert value(parse(client.get("/metrics").text), "batchops_up") == 1
+        late = parse(client.get("/metrics", headers={HEADER: "0.0001"}).text)
+        assert value(late, "batchops_scrape_error", reason="timeout") == 1
+        assert '<span class="up">up</span>' in client.get("/").text
+    assert [record for record in caplog.records if record.message.startswith("listing")] == []
+    store.faults.add(Fault("delay", seconds=30))
+    client.get("/metrics", headers={HEADER: "1.5"})
+    assert len([record for record in caplog.records if record.message.startswith("listing failed")]) == 1
+
+
 def test_a_scrape_that_timed_out_sends_no_more_requests(exported):
     """After a scrape with slow pages has timed out, no more pages are requested."""
     store = Store(World.fixed(make_jobs(25, now=1_750_000_000)))

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.exposition.families import FAMILIES
 from exporter.simulator import Fault, Store, World, create_app, make_jobs
+from exporter.web import app, router
 from exporter.web.app import Settings
 from tests.rig import parse, target_at, value
 from tests.serving import serve
@@ -154,7 +155,20 @@ def test_probe_refuses_an_unknown_target(name, client, store):
     assert not store.requests
 
 
-@pytest.mark.parametrize("url", ["/metricsx", "/metrics/", "/-/", "/-/reload", "/favicon.ico", "/../etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/metricsx",
+        "/metrics%0a",
+        "/-/ready%0A",
+        "/%0a/metrics",
+        "/metrics/",
+        "/-/",
+        "/-/reload",
+        "/favicon.ico",
+        "/../etc/passwd",
+    ],
+)
 def test_any_other_path_is_not_found(url, client, store):
     """Any other path is a 404."""
     assert client.get(url).status_code == 404
@@ -188,6 +202,7 @@ def test_concurrent_scrapes_are_limited(exported, store, store_url, meanwhile):
         response = client.get(url)
         assert (response.status_code, response.headers["content-type"]) == (503, "text/plain; charset=utf-8")
         assert response.text == "Limit of concurrent scrapes (1) reached, try again later.\n"
+        assert response.headers["retry-after"] == str(app.RETRY_AFTER_SECONDS)
     assert client.head("/metrics").status_code == 200
     assert client.get("/-/healthy").status_code == client.get("/").status_code == 200
     first.join()
@@ -224,3 +239,65 @@ def test_self_metrics_have_a_route_without_any_listing(client, store):
     assert "\nbatchops_exporter_build_info{" in text
     assert not [family.name for family in FAMILIES if f" {family.name} " in text]
     assert not store.requests
+
+
+ROUTES = ["/metrics", *app.FIXED_PATHS]
+
+
+@pytest.mark.parametrize("url", ROUTES)
+def test_options_lists_the_methods(url, client, store):
+    """OPTIONS, which health checks of proxies use, is answered on every route with the allowed methods."""
+    response = client.options(url)
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert not store.requests
+
+
+@pytest.mark.parametrize("url", [*ROUTES, "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+def test_every_response_has_the_security_headers(method, url, client):
+    """Whatever is requested, the response forbids guessing its type, frames, and what a browser could load or keep."""
+    headers = client.request(method, url).headers
+    for name in router.HEADERS.keys() - {"content-security-policy"}:
+        assert headers[name] == router.HEADERS[name]
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("url", [*ROUTES, "/batchops", "/batchops/nothing"])
+def test_every_route_is_also_below_the_prefix(url, exported, store_url):
+    """With a prefix each route is served with and without it; the links and the entries of /sd have it."""
+    client = exported(target_at(store_url), settings=Settings(route_prefix="/batchops"))
+    if url.startswith("/batchops"):
+        assert client.get(url).status_code == (200 if url == "/batchops" else 404)
+        return
+    query = f"?target={TARGET}" if url == "/probe" else ""
+    assert client.get(f"/batchops{url}{query}").status_code == client.get(f"{url}{query}").status_code == 200
+    assert 'href="/batchops/metrics"' in client.get("/").text
+    (entry,) = client.get("/batchops/sd").json()
+    assert entry["labels"]["__metrics_path__"] == "/batchops/probe"
+
+
+def test_an_error_of_the_exporter_is_a_500(client, caplog, monkeypatch):
+    """A bug is a 500 without details, which are in the log, and later requests are answered."""
+
+    def fail(*_args, **_keywords):
+        raise RuntimeError("CANARY")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.web.landing.page", fail)
+        response = client.get("/")
+    assert (response.status_code, response.text) == (500, "Internal error, see the exporter's log.\n")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "CANARY" in caplog.text
+    assert client.get("/").status_code == 200
+
+
+def test_each_request_is_a_line_at_debug(client, caplog):
+    """At the level debug each request is a line with method, path and status, and without its query."""
+    with caplog.at_level("DEBUG", "exporter.web.router"):
+        client.get("/probe?target=CANARY")
+        until(lambda: any(record.msg == "request" for record in caplog.records))
+    (record,) = [vars(record) for record in caplog.records if record.msg == "request"]
+    assert (record["method"], record["path"], record["status"]) == ("GET", "/probe", 404)
+    assert "CANARY" not in str(record)

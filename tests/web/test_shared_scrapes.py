@@ -37,7 +37,7 @@ class Held:
             await response(scope, receive, send)
 
         rig = Rig((target_at(opened(serve(hold)), timeout=PATIENCE),), Settings(max_requests=0))
-        self.metrics = rig.self_metrics
+        self.rig, self.metrics = rig, rig.self_metrics
         self.url = opened(served(rig))
         limits = httpx.Limits(max_connections=None)
         self.client = opened(httpx.Client(base_url=self.url, timeout=PATIENCE, limits=limits))
@@ -115,3 +115,36 @@ def test_a_client_that_disconnects_does_not_affect_others(held, encoding):
     text = gzip.decompress(bodies[0]) if encoding == "gzip" else bodies[0]
     assert text.count(b"\nbatchops_job_info{") == 1500
     held.until_in_flight(0)
+
+
+def test_clients_that_leave_free_their_slots(held):
+    """A client that disconnects while it waits frees its slot of --web.max-requests at once, and the run goes on."""
+    leaving, staying = (ask(held) for _ in range(2))
+    held.until_in_flight(2)
+    leaving.close()
+    held.until_in_flight(1)
+    held.go.set()
+    assert staying.recv(4096).startswith(b"HTTP/1.1 200")
+    staying.close()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/probe?target=oss/prod/cn-hangzhou"])
+def test_a_run_that_no_client_waits_for_ends(held, path):
+    """When the last client has left, the listing ends: the next one is new, and no slot is taken."""
+    for connection in [ask(held, path) for _ in range(3)]:
+        connection.close()
+    held.until_in_flight(0)
+    (collector,) = held.rig.collector._collectors.values()
+    until(lambda: collector._run is None)
+    held.go.set()
+    assert held.client.get("/metrics").status_code == 200
+
+
+def ask(held, path="/metrics"):
+    """A connection on which a scrape was requested."""
+    address = urlsplit(held.url)
+    connection = socket.create_connection((address.hostname, address.port), PATIENCE)
+    before = held.metrics.in_flight
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+    held.until_in_flight(before + 1)
+    return connection
