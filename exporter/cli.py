@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 import yaml
 
 from exporter import __version__, config, logs, options, simulator
+from exporter.check import files
+from exporter.config import effective
 from exporter.core.errors import ConfigError, ExporterError
 from exporter.core.workers import WaitingThreads
 from exporter.options import CheckConfig, Demo, Serve, Simulate
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import TextIO
 
     from exporter.config import Config
     from exporter.core.target import Target
@@ -46,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match parsed.command:
             case Serve(file, web):
-                _export(_load(file).targets, web)
+                loaded = _load(file)
+                _export(loaded.targets, web, effective.as_text(loaded.accounts))
             case Demo(web):
                 _demo(web)
             case CheckConfig(file):
@@ -54,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case Simulate(scenario, addresses):
                 _simulate(scenario, addresses)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        _show(str(error), sys.stderr)
         return 1
     except ExporterError as error:
-        print(f"batchops-exporter: {error}", file=sys.stderr)
+        _show(f"batchops-exporter: {error}", sys.stderr)
         return 1
     return 0
 
@@ -83,10 +87,28 @@ def _load(file: options.ConfigFile) -> Config:
 
 
 def _check_config(file: options.ConfigFile) -> None:
-    targets = _load(file).targets
-    print(f"{file.path} is valid. Targets: {len(targets)}")
-    for target in targets:
-        print(f"  {target.name}")
+    """Show the targets of a valid file, and whether the files that it names can be read."""
+    loaded = _load(file)
+    found = asyncio.run(files.look_at(loaded.files))
+    for warning in found.warnings:
+        _show(f"{file.path}: warning: {warning}", sys.stderr)
+    if found.problems:
+        raise ConfigError(found.problems, file=str(file.path))
+    lines = [
+        f"{file.path} is valid. Targets: {len(loaded.targets)}",
+        *(f"  {target.name}" for target in loaded.targets),
+    ]
+    if loaded.files:
+        lines += [f"Files that can be read: {len(loaded.files)}", *(f"  {named.name}" for named in loaded.files)]
+    _show("\n".join(lines), sys.stdout)
+
+
+def _show(text: str, stream: TextIO) -> None:
+    """Print `text`, and end quietly if nothing reads it any more, as after `| head`."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python writes the rest when it ends
 
 
 def _simulate(file: Path | None, addresses: Sequence[options.Address]) -> None:
@@ -113,7 +135,8 @@ def _demo(web: options.Web) -> None:
     document = yaml.safe_dump({"accounts": [_demo_account(store, url) for store in stores]})
     with server.serving(simulator.create_app(stores), sockets):
         log.info("serving simulated stores", extra={"url": url})
-        _export(config.parse(document.encode(), file="demo", environment={}).targets, web)
+        parsed = config.parse(document.encode(), file="demo", environment={})
+        _export(parsed.targets, web, effective.as_text(parsed.accounts))
 
 
 def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
@@ -135,13 +158,13 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
     }
 
 
-def _export(targets: Sequence[Target], web: options.Web) -> None:
-    """Serve the metrics of `targets` until a signal comes."""
+def _export(targets: Sequence[Target], web: options.Web, configuration: str) -> None:
+    """Serve the metrics of `targets` until a signal comes; `configuration` is the text of `/config`."""
     sockets = _listen(web.addresses)
     _raise_open_files_limit()
     gc.freeze()  # what was imported is never garbage, and need not be looked at again
     log.info("starting", extra={"version": __version__, "targets": len(targets)})
-    asyncio.run(_answer(targets, web.settings, sockets))
+    asyncio.run(_answer(targets, web.settings, configuration, sockets))
 
 
 def _raise_open_files_limit() -> None:
@@ -154,10 +177,12 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _answer(targets: Sequence[Target], settings: Settings, sockets: Sequence[socket.socket]) -> None:
+async def _answer(
+    targets: Sequence[Target], settings: Settings, configuration: str, sockets: Sequence[socket.socket]
+) -> None:
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
-    async with Application(targets, settings, revision=revision) as exporter:
+    async with Application(targets, settings, configuration=configuration, revision=revision) as exporter:
         _log_urls(sockets)  # not earlier: from here on a scrape is answered at once
         await server.serve(exporter.asgi, sockets, before_end=exporter.collector.stop)
 

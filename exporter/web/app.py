@@ -41,7 +41,7 @@ FINISH_FACTOR: Final = 1.2
 SEND_SECONDS: Final = 60.0
 """A client that has not read its response by then is disconnected."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/-/healthy", "/-/metrics", "/-/ready")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/config", "/-/healthy", "/-/metrics", "/-/ready")
 """Routes whose path no flag changes."""
 
 log = logging.getLogger(__name__)
@@ -65,11 +65,19 @@ class Settings:
 class Routes:
     """The handlers of all routes."""
 
-    def __init__(self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        renderer: Renderer,
+        self_metrics: SelfMetrics,
+        settings: Settings,
+        configuration: str,
+    ) -> None:
         self._collector = collector
         self._renderer = renderer
         self._self_metrics = self_metrics
         self._settings = settings
+        self._configuration = configuration
         self._finish_seconds: dict[tuple[ResponseFormat, tuple[str, ...]], float] = {}
         """From the last listing to the whole body, the last time, by what was requested."""
 
@@ -118,6 +126,11 @@ class Routes:
         rows = [(name, self._collector.last(name)) for name in self._collector.targets]
         page = landing.page(rows, base=self._settings.external_url.rstrip("/"), metrics=self._settings.telemetry_path)
         return HTMLResponse(page, headers=landing.HEADERS)
+
+    async def config(self, request: Request) -> Response:
+        """The configuration in use, without secrets."""
+        del request
+        return _text(self._configuration)
 
     async def healthy(self, request: Request) -> Response:
         """The process runs and responds."""
@@ -215,14 +228,17 @@ def _text(text: str, status: int = 200) -> Response:
     return PlainTextResponse(text, status, headers={"x-content-type-options": "nosniff"})
 
 
-def create_app(collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> Starlette:
-    """The ASGI application."""
-    routes = Routes(collector, renderer, self_metrics, settings)
+def create_app(
+    collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings, configuration: str
+) -> Starlette:
+    """The ASGI application; `configuration` is shown at `/config`, without secrets."""
+    routes = Routes(collector, renderer, self_metrics, settings, configuration)
     handlers = {
         settings.telemetry_path: routes.metrics,
         "/probe": routes.probe,
         "/sd": routes.sd,
         "/": routes.landing,
+        "/config": routes.config,
         "/-/healthy": routes.healthy,
         "/-/metrics": routes.self_metrics,
         "/-/ready": routes.ready,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Application:
     """An exporter of some targets. Use it as an async context manager: then its connections are ready.
 
+    `configuration`: the text of `/config`, without secrets.
     `revision`: of the source, for `build_info`. `now` returns Unix seconds; `jitter`: see `Client`.
     """
 
@@ -34,6 +35,7 @@ class Application:
         targets: Sequence[Target],
         settings: Settings | None = None,
         *,
+        configuration: str = "",
         revision: str = "unknown",
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
@@ -49,7 +51,8 @@ class Application:
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
         self.collector = Collector(targets, self.client, self.self_metrics, turns, now=now)
-        self.asgi = create_app(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
+        renderer = Renderer(self.self_metrics, turns)
+        self.asgi = create_app(self.collector, renderer, self.self_metrics, settings, configuration)
 
     async def __aenter__(self) -> Self:
         await self.transport.prepare(

@@ -1,0 +1,65 @@
+"""The files that the configuration names: whether they can be read, and by whom else."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.core.errors import CredentialsError, Problem
+from exporter.credentials.key_files import read_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.core.section import NamedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with some files; a warning does not keep the exporter from working."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+async def look_at(files: Iterable[NamedFile]) -> Findings:
+    """Returns what is wrong with `files`, each with the path of its key and what to do."""
+    problems, warnings = [], []
+    for file in files:
+        if problem := await _key_problem(file.name) if ".credentials." in file.path else _tls_problem(file):
+            problems.append(Problem(file.path, problem))
+        elif file.secret and _is_open(file.name):
+            advice = f"can be read by every user of this machine; chmod o= {file.name}"
+            warnings.append(Problem(file.path, f"{file.name} {advice}"))
+    return Findings(tuple(problems), tuple(warnings))
+
+
+async def _key_problem(name: str) -> str:
+    """Returns why the file does not contain a key; an empty string if it does."""
+    try:
+        await read_key(name)
+    except CredentialsError as error:
+        return error.message
+    return ""
+
+
+def _tls_problem(file: NamedFile) -> str:
+    """Returns why a file for TLS cannot be used; an empty string if it can."""
+    try:
+        with Path(file.name).open("rb") as opened:
+            opened.read(1)
+        if file.path.endswith("ca_file"):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file.name)
+    except ssl.SSLError:
+        return f"{file.name} contains no certificate in PEM format"
+    except OSError as error:
+        return f"{file.name} cannot be read: {error.strerror}"
+    return ""
+
+
+def _is_open(name: str) -> bool:
+    """Returns whether every user may read the file."""
+    return bool(Path(name).stat().st_mode & stat.S_IROTH)
