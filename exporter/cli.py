@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 import yaml
 
 from exporter import __version__, config, logs, options, simulator
-from exporter.check import files
+from exporter.check import examine, files, printing
 from exporter.config import effective
 from exporter.core.errors import ConfigError, ExporterError
 from exporter.core.workers import WaitingThreads
-from exporter.options import CheckConfig, Demo, Serve, Simulate
+from exporter.options import Check, CheckConfig, Demo, Serve, Simulate
 from exporter.providers import PROVIDERS
 from exporter.web import server
 from exporter.web.application import Application
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
+    from exporter.check.report import TargetReport
     from exporter.config import Config
+    from exporter.core.errors import Problem
     from exporter.core.target import Target
     from exporter.web.app import Settings
 
@@ -40,8 +42,8 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (None: those of the process) and return the exit code.
 
-    0 after success, SIGTERM or SIGINT; 1 if a file or an address cannot be used, with the reason on stderr. Raises
-    SystemExit with code 2 if the usage is wrong.
+    0 after success, SIGTERM or SIGINT; 1 if a file or an address cannot be used, with the reason on stderr, or if a
+    target that is checked fails; 2 for the name of an unknown target. Raises SystemExit with code 2 if a flag is wrong.
     """
     _handle_signals()
     parsed = options.parse(sys.argv[1:] if arguments is None else arguments)
@@ -55,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _demo(web)
             case CheckConfig(file):
                 _check_config(file)
+            case Check():
+                return _check(parsed.command)
             case Simulate(scenario, addresses):
                 _simulate(scenario, addresses)
     except ConfigError as error:
@@ -89,11 +93,9 @@ def _load(file: options.ConfigFile) -> Config:
 def _check_config(file: options.ConfigFile) -> None:
     """Show the targets of a valid file, and whether the files that it names can be read."""
     loaded = _load(file)
-    found = asyncio.run(files.look_at(loaded.files))
-    for warning in found.warnings:
-        _show(f"{file.path}: warning: {warning}", sys.stderr)
-    if found.problems:
-        raise ConfigError(found.problems, file=str(file.path))
+    problems = _look_at_files(file, loaded)
+    if problems:
+        raise ConfigError(problems, file=str(file.path))
     lines = [
         f"{file.path} is valid. Targets: {len(loaded.targets)}",
         *(f"  {target.name}" for target in loaded.targets),
@@ -101,6 +103,39 @@ def _check_config(file: options.ConfigFile) -> None:
     if loaded.files:
         lines += [f"Files that can be read: {len(loaded.files)}", *(f"  {named.name}" for named in loaded.files)]
     _show("\n".join(lines), sys.stdout)
+
+
+def _look_at_files(file: options.ConfigFile, loaded: Config) -> tuple[Problem, ...]:
+    """Show the warnings about the files that the configuration names, and return the problems."""
+    found = asyncio.run(files.look_at(loaded.files))
+    for warning in found.warnings:
+        _show(f"{file.path}: warning: {warning}", sys.stderr)
+    return found.problems
+
+
+def _check(command: Check) -> int:
+    """Call the targets, and show what was found; returns the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # an interrupted check is no success
+    loaded = _load(command.file)
+    known = {target.name: target for target in loaded.targets}
+    if unknown := [name for name in command.targets if name not in known]:
+        _show(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", sys.stderr)
+        return 2
+    targets = [known[name] for name in dict.fromkeys(command.targets or known)]
+    _look_at_files(command.file, loaded)  # a problem with a file is a finding about its target
+
+    async def examining() -> list[TargetReport]:
+        asyncio.get_running_loop().set_default_executor(WaitingThreads())
+        with printing.progress(len(targets), sys.stdout) as on_done:
+            return await examine.examine_all(targets, interval=command.interval, on_done=on_done)
+
+    reports = asyncio.run(examining())
+    if command.output == "json":
+        _show(printing.as_json(reports, interval=command.interval), sys.stdout)
+    else:
+        _show(printing.as_text(reports, sys.stdout), sys.stdout)
+    return int(any(report.failed for report in reports))
 
 
 def _show(text: str, stream: TextIO) -> None:

@@ -18,10 +18,14 @@ from exporter.core.errors import MalformedResponse, TransportError
 from exporter.core.http import ConnectionSettings, Request, Response, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
+    from typing import TypeAlias
 
     from exporter.client.body_budget import BodyLimit
     from exporter.core.interfaces import OnProgress
+
+    OnResponse: TypeAlias = Callable[[Request, Response, ssl.SSLObject | None], None]
+    """Called with each whole response, and with the TLS of its connection, if there is any."""
 
 MAX_IDLE_CONNECTIONS: Final = 100
 """Kept open between requests, for each way out (proxy and TLS settings).
@@ -47,8 +51,9 @@ _HEADERS: Final = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": f"b
 class Transport:
     """Connections that live as long as the process, one pool for each way out."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_response: OnResponse | None = None) -> None:
         self.budget = BodyBudget()
+        self._on_response = on_response
         self._clients: dict[tuple[ConnectionSettings, bool], httpx.AsyncClient] = {}
         self._making: dict[tuple[ConnectionSettings, bool], asyncio.Lock] = {}
 
@@ -97,7 +102,11 @@ class Transport:
                     body = await _read(answer, limit, on_progress)
                 else:
                     body = await _read_error(answer)
-                return Response(answer.status_code, headers, body)
+                response = Response(answer.status_code, headers, body)
+                if self._on_response is not None:
+                    stream = answer.extensions["network_stream"]
+                    self._on_response(request, response, stream.get_extra_info("ssl_object"))
+                return response
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, ValueError) as error:
             raise _mapped(error, request.host) from error
 
