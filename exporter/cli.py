@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import io
 import logging
 import os
 import resource
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target that is checked fails; 2 for the name of an unknown target. Raises SystemExit with code 2 if a flag is wrong.
     """
     _handle_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may have letters that the encoding lacks
     parsed = options.parse(sys.argv[1:] if arguments is None else arguments)
     logs.set_up(parsed.log_level, parsed.log_format)
     try:

@@ -116,6 +116,15 @@ def test_a_key_file_that_every_user_may_read(run, named, tmp_path):
     assert "CANARY" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["--config.check"], ["check"]], ids=" ".join)
+def test_an_encoding_without_all_letters(run, config_file, arguments):
+    """Letters of a name that the encoding of the output lacks are shown as escape sequences."""
+    flag = config_file("http://127.0.0.1:1", account="ünï", retries=0)
+    done = run(*arguments, flag, PYTHONIOENCODING="ascii")
+    assert "oss/\\xfcn\\xef/cn-hangzhou" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("bad", [False, True], ids=["valid", "invalid"])
 def test_nobody_reads_the_output(config_file, environment, tmp_path, bad):
     """If the reader of the output has gone, as after `| head`, the check ends quietly with its own exit code."""
