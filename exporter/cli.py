@@ -111,7 +111,7 @@ def _check_config(file: options.ConfigFile) -> None:
 
 def _look_at_files(file: options.ConfigFile, loaded: Config) -> tuple[Problem, ...]:
     """Show the warnings about the files that the configuration names, and return the problems."""
-    found = asyncio.run(files.look_at(loaded.files))
+    found = asyncio.run(files.look_at(loaded))
     for warning in found.warnings:
         _show(f"{file.path}: warning: {warning}", sys.stderr)
     return found.problems

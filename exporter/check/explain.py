@@ -68,10 +68,12 @@ def report(
 def _credentials(snapshot: Snapshot, now: float) -> Finding:
     if isinstance(snapshot.error, CredentialsError):
         return Finding("credentials", "failed", snapshot.error.message)
-    end = "do not expire, or do not say when"
-    if snapshot.credentials_expire is not None:
-        end = f"expire at {_time(snapshot.credentials_expire)}, in {_span(snapshot.credentials_expire - now)}"
-    return Finding("credentials", "ok", f"from the source {snapshot.credentials_source}; they {end}")
+    source, end = f"from the source {snapshot.credentials_source}", snapshot.credentials_expire
+    if end is None:
+        return Finding("credentials", "ok", f"{source}; they do not expire, or do not say when")
+    if end <= now:
+        return Finding("credentials", "warning", f"{source}; they expired at {_time(end)}", "renew them")
+    return Finding("credentials", "ok", f"{source}; they expire at {_time(end)}, in {_span(end - now)}")
 
 
 def _tls(target: Target, snapshot: Snapshot, certificate: Certificate | None, now: float) -> Finding:

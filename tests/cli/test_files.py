@@ -104,6 +104,21 @@ def test_named_files_that_cannot_be_read(run, named, tmp_path, name, key, proble
     assert done.stderr == f"{tmp_path / 'config.yaml'}: accounts[0].{key}: {tmp_path / name} {problem}\n"
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_a_client_certificate_and_its_key(run, config_file, tmp_path, good):
+    """A client's key that does not belong to its certificate is a problem of the key's file."""
+    authority = trustme.CA()
+    mine, other = authority.issue_cert("a.example"), authority.issue_cert("b.example")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    (mine if good else other).private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "key.pem").chmod(0o600)
+    done = run(
+        "--config.check", config_file("https://oss.example", tls={"cert_file": "cert.pem", "key_file": "key.pem"})
+    )
+    problem = f"accounts[0].tls.key_file: {tmp_path / 'key.pem'} is not the key of {tmp_path / 'cert.pem'}, or has"
+    assert (done.returncode, problem in done.stderr) == (0 if good else 1, not good)
+
+
 def test_a_key_file_that_every_user_may_read(run, named, tmp_path):
     """A key file that others may read is a warning with what to do, and the check does not fail."""
     (tmp_path / "secret").chmod(0o644)
