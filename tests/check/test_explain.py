@@ -39,7 +39,7 @@ def test_when_the_keys_expire(seconds, span):
 def test_keys_that_have_expired():
     """Keys that are used beyond their end are a warning."""
     found = finding("credentials", credentials_source="sdk", credentials_expire=NOW - 60)
-    assert (found.state, found.text[:40]) == ("warning", "from the source sdk; they expired at 2025")
+    assert (found.state, found.text[:41]) == ("warning", "from the source sdk; they expired at 2025")
 
 
 def test_keys_that_cannot_be_had():
