@@ -54,6 +54,8 @@ async def _key_problem(name: str) -> str:
 def _tls_problem(file: NamedFile) -> str:
     """Returns why a file for TLS cannot be used; an empty string if it can."""
     try:
+        if not stat.S_ISREG(Path(file.name).stat().st_mode):  # opening a named pipe would block
+            return f"{file.name} is not a regular file"
         with Path(file.name).open("rb") as opened:
             opened.read(1)
         if file.path.endswith("ca_file"):

@@ -94,11 +94,19 @@ def test_named_files_that_can_be_read(run, named, tmp_path):
         ("secret", "credentials.access_key_secret_file", "cannot be read: No such file or directory"),
         ("id", "credentials.access_key_id_file", "is empty"),
         ("ca.pem", "tls.ca_file", "contains no certificate in PEM format"),
+        ("pipe", "tls.ca_file", "is not a regular file"),
     ],
 )
 def test_named_files_that_cannot_be_read(run, named, tmp_path, name, key, problem):
     """A file that cannot be used is a problem with the path of its key, and the check fails."""
-    (tmp_path / name).unlink() if name == "secret" else (tmp_path / name).write_text("")
+    if name == "pipe":
+        (tmp_path / "ca.pem").unlink()
+        os.mkfifo(tmp_path / "ca.pem")
+        name = "ca.pem"
+    elif name == "secret":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text("")
     done = run("--config.check", named)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"{tmp_path / 'config.yaml'}: accounts[0].{key}: {tmp_path / name} {problem}\n"
