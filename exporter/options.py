@@ -176,7 +176,7 @@ def serve_parser() -> argparse.ArgumentParser:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="Validate the configuration file and exit: 0, or 1 with every problem and its path.",
+        help="Validate the configuration file, read the files that it names, and exit: 0, or 1 with every problem and its path.",
     )
     add("--demo", action="store_true", help="Serve simulated stores, without a cloud account or a file.")
     _add_listen_address(parser, DEFAULT_ADDRESS)

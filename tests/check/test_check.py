@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import time
 from email.utils import formatdate
@@ -15,6 +17,7 @@ import pytest
 import yaml
 
 from exporter.check import explain
+from exporter.check.examine import CONCURRENT_TARGETS
 from exporter.simulator import Fault, create_app
 from tests.check.conftest import account, store_of
 from tests.cli.conftest import PATIENCE, command
@@ -155,6 +158,42 @@ async def test_a_wrong_clock(findings, seconds, state):
     assert report["clock_skew_seconds"] == pytest.approx(seconds, abs=30)
     assert re.match(rf"1\d\d+ s {'fast' if seconds > 0 else 'slow'};", found["clock"]["text"])
     assert found["clock"]["remedy"] == "synchronise the clock of this machine (NTP)"
+
+
+@pytest.mark.slow
+def test_a_listener_that_never_accepts(findings):
+    """A connection that is not made in time fails, also if nothing refuses it."""
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # more than its queue takes
+            client = waiting.enter_context(socket.socket())
+            client.settimeout(0)
+            client.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        code, found, report = findings(account(store_of("oss"), url, timeout="1s"))
+    assert (code, report["error_reason"]) == (1, "timeout")
+    assert found["connection"]["text"].endswith(": timed out")
+
+
+@pytest.mark.anyio
+async def test_many_targets(check):
+    """Some targets are called at the same time, and the report has all of them in the order of the file."""
+    active = most = 0
+
+    async def slow(peer):
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        await asyncio.sleep(0.2)
+        active -= 1
+        await peer.answer(b"<ListBatchJobsResult></ListBatchJobsResult>")
+
+    async with raw_server(slow) as host:
+        accounts = [account(store_of("oss"), f"http://{host}", account=f"a{number:02}") for number in range(20)]
+        done = await asyncio.to_thread(check, *accounts)
+    assert 1 < most <= CONCURRENT_TARGETS
+    assert re.findall(r"^oss/(\w+)/", done.stdout, re.MULTILINE) == [entry["account"] for entry in accounts]
 
 
 def test_a_response_that_is_no_listing(store, url, findings):

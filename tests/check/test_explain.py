@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,13 @@ ACCOUNT = "accounts: [{provider: oss, account: a, regions: [r], min_interval: 5m
 def report(trace=None, interval=60.0, **snapshot):
     """The report on a target whose listing had this outcome."""
     [target] = parse(ACCOUNT.encode(), file="", environment={}).targets
-    found = {"pages": 2, "duration": 0.1, "counts": {"Active": 3, "New": 0}, "dropped": {}, "unreadable": 0} | snapshot
+    found: dict[str, Any] = {
+        "pages": 2,
+        "duration": 0.1,
+        "counts": {"Active": 3, "New": 0},
+        "dropped": {},
+        "unreadable": 0,
+    } | snapshot
     return explain.report(
         target, Snapshot(*target.labels, **found), trace or Trace(target, time.time), (), interval=interval, now=NOW
     )
