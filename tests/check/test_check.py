@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -23,6 +24,7 @@ from tests.check.conftest import account, store_of
 from tests.cli.conftest import PATIENCE, command
 from tests.rawserver import free_port, raw_server
 from tests.serving import serve
+from tests.waiting import until
 
 POLICIES = Path(__file__).parents[2] / "deploy" / "policies"
 
@@ -240,6 +242,19 @@ def test_wrong_usage(check, flag, words):
     done = check(account(store_of("oss"), "http://127.0.0.1:1"), flags=[flag])
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_is_no_success(start, tmp_path, number):
+    """A signal ends the check at once and quietly, and not with the exit code of a success."""
+    store = store_of("oss")
+    store.faults.add(Fault("delay", seconds=30))
+    with serve(create_app(store)) as url:
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"accounts": [account(store, url, timeout="60s")]}))
+        process = start("check")
+        until(lambda: store.requests)
+        assert process.stop(number) == -number
+    assert process.stderr == ""
 
 
 def test_a_bad_file(check):
