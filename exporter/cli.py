@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from exporter import __version__, config, logs, options, simulator
+from exporter.check import examine, files, printing
+from exporter.config import effective
 from exporter.core.errors import ConfigError, ExporterError, Problem
 from exporter.core.workers import WaitingThreads
-from exporter.options import CheckConfig, Demo, Serve, Simulate
+from exporter.options import Check, CheckConfig, Demo, Serve, Simulate
 from exporter.providers import PROVIDERS
 from exporter.web import listeners, server
 from exporter.web.application import Application
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from exporter.check.report import TargetReport
     from exporter.config import Config
 
 LOOPBACK: Final = listeners.TcpAddress("127.0.0.1", 0)
@@ -43,8 +46,8 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (None: those of the process) and return the exit code.
 
-    0 after success; 1 if a file or an address cannot be used, with the reason on stderr. Raises SystemExit with code 2
-    if the usage is wrong.
+    0 after success; 1 if a file or an address cannot be used, with the reason on stderr, or if a target that is checked
+    fails; 2 for the name of an unknown target. Raises SystemExit with code 2 if a flag is wrong.
     """
     code = 0
     with _output():
@@ -78,10 +81,12 @@ def _run(arguments: Sequence[str]) -> int:
                 _demo(web)
             case CheckConfig(file):
                 _check_config(file)
+            case Check():
+                return _check(parsed.command)
             case Simulate(scenario, addresses):
                 _simulate(scenario, addresses)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(str(error), file=sys.stderr)
         return 1
     except ExporterError as error:
         print(f"batchops-exporter: {error}", file=sys.stderr)
@@ -101,10 +106,51 @@ def _load(file: options.ConfigFile) -> Config:
 
 
 def _check_config(file: options.ConfigFile) -> None:
-    targets = _load(file).targets
-    print(f"{file.path} is valid. Targets: {len(targets)}")
-    for target in targets:
-        print(f"  {target.name}")
+    """Show the targets of a valid file, and whether the files that it names can be read."""
+    loaded = _load(file)
+    problems = _look_at_files(file, loaded)
+    if problems:
+        raise ConfigError(problems, file=str(file.path))
+    lines = [
+        f"{file.path} is valid. Targets: {len(loaded.targets)}",
+        *(f"  {target.name}" for target in loaded.targets),
+    ]
+    if loaded.files:
+        lines += [f"Files that can be read: {len(loaded.files)}", *(f"  {named.name}" for named in loaded.files)]
+    print("\n".join(lines))
+
+
+def _look_at_files(file: options.ConfigFile, loaded: Config) -> tuple[Problem, ...]:
+    """Show the warnings about the files that the configuration names, and return the problems."""
+    found = asyncio.run(files.look_at(loaded))
+    for warning in found.warnings:
+        print(f"{file.path}: warning: {warning}", file=sys.stderr)
+    return found.problems
+
+
+def _check(command: Check) -> int:
+    """Call the targets, and show what was found; returns the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # an interrupted check is no success
+    loaded = _load(command.file)
+    known = {target.name: target for target in loaded.targets}
+    if unknown := [name for name in command.targets if name not in known]:
+        print(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", file=sys.stderr)
+        return 2
+    targets = [known[name] for name in dict.fromkeys(command.targets or known)]
+    _look_at_files(command.file, loaded)  # a problem with a file is a finding about its target
+
+    async def examining() -> list[TargetReport]:
+        asyncio.get_running_loop().set_default_executor(WaitingThreads())
+        with printing.progress(len(targets), sys.stdout) as on_done:
+            return await examine.examine_all(targets, interval=command.interval, on_done=on_done)
+
+    reports = asyncio.run(examining())
+    if command.output == "json":
+        print(printing.as_json(reports, interval=command.interval))
+    else:
+        print(printing.as_text(reports, sys.stdout))
+    return int(any(report.failed for report in reports))
 
 
 def _simulate(file: Path | None, addresses: Sequence[listeners.Address]) -> None:
@@ -185,7 +231,8 @@ async def _answer(
     loop = asyncio.get_running_loop()
     loop.set_default_executor(WaitingThreads())
     revision = os.environ.get("BATCHOPS_EXPORTER_REVISION", "unknown")
-    async with Application(loaded.targets, web.settings, revision=revision) as exporter:
+    configuration = effective.as_text(loaded.accounts)
+    async with Application(loaded.targets, web.settings, configuration=configuration, revision=revision) as exporter:
         watching = [loop.create_task(web_config.watch())]
         if source is not None:
             reloader = Reloader(str(source.file.path), partial(_load, source.file), loaded, exporter)

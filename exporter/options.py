@@ -31,7 +31,12 @@ _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
 """Host and port, without a password, which every page would show."""
 _DESCRIPTION: Final = "Prometheus exporter for the batch jobs of object storage."
-_EPILOG: Final = "A second command, 'batchops-exporter simulate', serves the simulated store alone; see its own --help."
+_EPILOG: Final = (
+    "Other commands, each with its own --help: 'batchops-exporter check' calls each target once and explains what it "
+    "finds, 'batchops-exporter simulate' serves the simulated store alone."
+)
+OUTPUTS: Final = ("text", "json")
+SCRAPE_INTERVAL: Final = "60s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,16 @@ class CheckConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Call targets once; no names: all of the file. `interval`: seconds between two scrapes."""
+
+    file: ConfigFile
+    targets: tuple[str, ...]
+    interval: float
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Simulate:
     """Serve the simulated stores of a scenario; None: the demo's."""
 
@@ -91,7 +106,7 @@ class Simulate:
 class Options:
     """What the command line asks for."""
 
-    command: Serve | Demo | CheckConfig | Simulate
+    command: Serve | Demo | CheckConfig | Check | Simulate
     log_level: str
     log_format: str
 
@@ -117,12 +132,23 @@ def parse(arguments: Sequence[str]) -> Options:
 
     Raises SystemExit: with code 0 after showing the help or the version, with code 2 if the usage is wrong.
     """
-    simulate = bool(arguments) and arguments[0] == "simulate"
-    parser = simulate_parser() if simulate else serve_parser()
-    flags = parser.parse_args(arguments[1:] if simulate else arguments)
-    return Options(
-        _simulate(flags) if simulate else _serve(parser, flags), log_level=flags.log_level, log_format=flags.log_format
-    )
+    command: Serve | Demo | CheckConfig | Check | Simulate
+    match arguments:
+        case ["simulate", *rest]:
+            flags = simulate_parser().parse_args(rest)
+            command = _simulate(flags)
+        case ["check", *rest]:
+            flags = check_parser().parse_args(rest)
+            command = Check(_config_file(flags), tuple(flags.targets), flags.interval, flags.output)
+        case _:
+            parser = serve_parser()
+            flags = parser.parse_args(arguments)
+            command = _serve(parser, flags)
+    return Options(command, log_level=flags.log_level, log_format=flags.log_format)
+
+
+def _config_file(flags: argparse.Namespace) -> ConfigFile:
+    return ConfigFile(flags.config_file or Path(_CONFIG_FILE), expand=flags.expand)
 
 
 def _simulate(flags: argparse.Namespace) -> Simulate:
@@ -132,7 +158,7 @@ def _simulate(flags: argparse.Namespace) -> Simulate:
 def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve | Demo | CheckConfig:
     if flags.demo and (flags.config_check or flags.config_file is not None):
         parser.error("--demo cannot be combined with --config.file or --config.check")
-    file = ConfigFile(flags.config_file or Path(_CONFIG_FILE), expand=flags.expand)
+    file = _config_file(flags)
     if flags.config_check:
         return CheckConfig(file)
     settings = Settings(
@@ -163,24 +189,13 @@ def serve_parser() -> argparse.ArgumentParser:
     """Returns the parser of the exporter's own flags."""
     parser = _Parser("batchops-exporter", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
-    add(
-        "--config.file",
-        dest="config_file",
-        metavar="FILE",
-        type=Path,
-        help=f"Configuration file (default: {_CONFIG_FILE}).",
-    )
+    _add_config_flags(parser)
     add(
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="Validate the configuration file and exit: 0, or 1 with every problem and its path.",
-    )
-    add(
-        "--config.expand-environment-variables",
-        dest="expand",
-        action="store_true",
-        help="Replace ${NAME} in the file's values by that environment variable, and $$ by a dollar sign.",
+        help="Validate the configuration file, read the files that it names, and exit: 0, or 1 with every problem and "
+        "its path.",
     )
     add(
         "--config.auto-reload-interval",
@@ -277,6 +292,29 @@ def serve_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the flags of `check`."""
+    description = (
+        "Call each target once, and explain: keys, connection, clock, permissions, jobs and cost. Exits with 0, with 1 "
+        "if a target fails or the file is bad, with 2 if the usage is wrong."
+    )
+    parser = _Parser("batchops-exporter check", description)
+    add = parser.add_argument
+    add("targets", nargs="*", metavar="TARGET", help="Such as oss/prod/cn-hangzhou (default: all of the file).")
+    _add_config_flags(parser)
+    add(
+        "--scrape-interval",
+        dest="interval",
+        metavar="DURATION",
+        default=SCRAPE_INTERVAL,
+        type=_interval,
+        help="Time between two scrapes, for the number of requests (default: %(default)s).",
+    )
+    add("--output", choices=OUTPUTS, default=OUTPUTS[0], help="Form of the report (default: %(default)s).")
+    _add_log_flags(parser, level="error")
+    return parser
+
+
 def simulate_parser() -> argparse.ArgumentParser:
     """Returns the parser of the flags of `simulate`."""
     parser = _Parser("batchops-exporter simulate", "Serve a simulated object store, for drills and tests.")
@@ -293,6 +331,22 @@ def version() -> str:
     return f"batchops-exporter {__version__} (Python {platform.python_version()})"
 
 
+def _add_config_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        type=Path,
+        help=f"Configuration file (default: {_CONFIG_FILE}).",
+    )
+    parser.add_argument(
+        "--config.expand-environment-variables",
+        dest="expand",
+        action="store_true",
+        help="Replace ${NAME} in the file's values by that environment variable, and $$ by a dollar sign.",
+    )
+
+
 def _add_listen_address(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--web.listen-address",
@@ -304,12 +358,12 @@ def _add_listen_address(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def _add_log_flags(parser: argparse.ArgumentParser) -> None:
+def _add_log_flags(parser: argparse.ArgumentParser, *, level: str = "info") -> None:
     parser.add_argument(
         "--log.level",
         dest="log_level",
         choices=tuple(logs.LEVELS),
-        default="info",
+        default=level,
         help="Lowest level of the log lines on stderr (default: %(default)s).",
     )
     parser.add_argument(
@@ -356,6 +410,13 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6):  # noqa: PLR2004 - digits: up to a million scrapes
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
     return int(text)
+
+
+def _interval(text: str) -> float:
+    seconds = _duration(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0 such as {durations.EXAMPLES}")
+    return seconds
 
 
 def _duration(text: str) -> float:

@@ -21,10 +21,14 @@ from exporter.core.http import ConnectionSettings, Request, Response, is_loopbac
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
     from exporter.client.body_budget import BodyLimit
     from exporter.core.interfaces import OnProgress
+
+    OnResponse: TypeAlias = Callable[[Request, Response, ssl.SSLObject | None], None]
+    """Called with each whole response, and with the TLS of its connection, if there is any."""
 
 MAX_IDLE_CONNECTIONS: Final = 100
 """Kept open between requests, for each host and way to it (proxy and TLS settings).
@@ -70,8 +74,9 @@ class _Pool:
 class Transport:
     """Connections that live as long as the process. `environment` may name proxies."""
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ, *, on_response: OnResponse | None = None) -> None:
         self.budget = BodyBudget()
+        self._on_response = on_response
         self._proxies = EnvironmentProxies(environment)
         self._pools: dict[_Way, _Pool] = {}
         self._contexts = TlsContexts()
@@ -156,7 +161,7 @@ class Transport:
         pool = await self._pool(way)
         pool.requests += 1
         try:
-            return await _respond(pool.http, request, hop, limit, on_progress)
+            return await _respond(pool.http, request, hop, limit, on_progress, self._on_response)
         except BaseException:
             # A connection may have died silently, and then so have the others to this host: no retry gets one of them.
             self._retire(way, pool)
@@ -213,7 +218,12 @@ def _connections(
 
 
 async def _respond(
-    http: httpx.AsyncHTTPTransport, request: Request, hop: Hop, limit: BodyLimit, on_progress: OnProgress | None
+    http: httpx.AsyncHTTPTransport,
+    request: Request,
+    hop: Hop,
+    limit: BodyLimit,
+    on_progress: OnProgress | None,
+    on_response: OnResponse | None,
 ) -> Response:
     """The whole response. Raises TransportError and MalformedResponse."""
     try:
@@ -238,7 +248,11 @@ async def _respond(
                 body = await bodies.read_body(headers, answer.aiter_raw(), limit, on_progress)
             else:
                 body = await bodies.read_error_body(headers, answer.aiter_raw())
-            return Response(answer.status_code, headers, body)
+            response = Response(answer.status_code, headers, body)
+            if on_response is not None:
+                stream = answer.extensions["network_stream"]
+                on_response(request, response, stream.get_extra_info("ssl_object"))
+            return response
     except (httpx.HTTPError, httpx.StreamError, OSError) as error:
         raise connection_errors.mapped(error, hop) from error
 

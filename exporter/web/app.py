@@ -47,7 +47,7 @@ RETRY_AFTER_SECONDS: Final = 5
 CLIENT_LEFT: Final = 499
 """The status, in the log only, of a request whose client has left; it is nginx's."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/docs", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/config", "/docs", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
 """Routes whose path no flag changes."""
 
 
@@ -75,11 +75,20 @@ class Settings:
 class Routes:
     """The handlers of all routes."""
 
-    def __init__(self, collector: Collector, renderer: Renderer, self_metrics: SelfMetrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        renderer: Renderer,
+        self_metrics: SelfMetrics,
+        settings: Settings,
+        configuration: str,
+    ) -> None:
         self.draining = False
         """The exporter is about to end: it finishes the scrapes in flight, and takes no new ones."""
         self.reload_with: Callable[[], Awaitable[None]] | None = None
         """Loads the configuration again, or raises ConfigError; None: there is no file."""
+        self.configuration = configuration
+        """In use, without secrets."""
         self._collector = collector
         self._renderer = renderer
         self._self_metrics = self_metrics
@@ -144,6 +153,11 @@ class Routes:
         """The documentation of the installed version, for people without access to anything else."""
         del request
         return text(documentation())
+
+    async def config(self, request: Request) -> Response:
+        """The configuration in use, without secrets."""
+        del request
+        return text(self.configuration)
 
     async def healthy(self, request: Request) -> Response:
         """The process runs and responds."""
@@ -288,6 +302,7 @@ def create_app(routes: Routes, settings: Settings) -> Router:
         "/probe": routes.probe,
         "/sd": routes.sd,
         "/": routes.landing,
+        "/config": routes.config,
         "/docs": routes.docs,
         "/-/healthy": routes.healthy,
         "/-/metrics": routes.self_metrics,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Application:
     """An exporter of some targets. Use it as an async context manager: then its connections are ready.
 
+    `configuration`: the text of `/config`, without secrets.
     `revision`: of the source, for `build_info`. `now` returns Unix seconds; `jitter`: see `Client`.
     """
 
@@ -34,6 +35,7 @@ class Application:
         targets: Sequence[Target],
         settings: Settings | None = None,
         *,
+        configuration: str = "",
         revision: str = "unknown",
         now: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
@@ -49,7 +51,8 @@ class Application:
         self.transport = Transport()
         self.client = Client(self.transport, self.self_metrics, turns, now, jitter)
         self.collector = Collector(targets, self.client, turns, now=now)
-        self.routes = Routes(self.collector, Renderer(self.self_metrics, turns), self.self_metrics, settings)
+        renderer = Renderer(self.self_metrics, turns)
+        self.routes = Routes(self.collector, renderer, self.self_metrics, settings, configuration)
         self.asgi = create_app(self.routes, settings)
 
     @property
@@ -57,10 +60,10 @@ class Application:
         """What is exported, in the order of the configuration."""
         return tuple(self.collector.targets.values())
 
-    async def replace(self, targets: Sequence[Target]) -> None:
+    async def replace(self, targets: Sequence[Target], configuration: str) -> None:
         """Export `targets` from now on. Those that are exported already keep their connections, keys and history.
 
-        Listings in progress end as they began.
+        Listings in progress end as they began. `configuration`: see `Application`.
         """
         connections = [target.connection for target in targets]
         await self.transport.prepare(connections)
@@ -68,6 +71,7 @@ class Application:
         self.self_metrics.config_loaded(self._now())
         self.collector.replace(targets)
         self.routes.forget_durations()
+        self.routes.configuration = configuration
         self.client.keep_only(targets)
         self.transport.keep_only(connections)
 

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from exporter.client.file_states import file_states
+from exporter.config import effective
 from exporter.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Reloader:
                 self._exporter.self_metrics.config_refused()
                 log.error("configuration not reloaded; the last one stays in use: %s", error)  # noqa: TRY400 - no bug
                 raise
-            self._config = config.keeping(self._config)
+            self._config = config = config.keeping(self._config)
             self._states = own + await self._look(self._files[1:])
-            await self._exporter.replace(self._config.targets)
+            await self._exporter.replace(config.targets, effective.as_text(config.accounts))
             log.info("configuration reloaded", extra={"file": self._file, "targets": len(config.targets)})
 
     def request(self) -> None:

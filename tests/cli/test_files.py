@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 
 import pytest
+import trustme
 
+from tests.cli.conftest import PATIENCE, command
 from tests.rawserver import free_port
 
 BAD = """\
@@ -65,6 +69,105 @@ def test_a_good_file(run, config_file):
     path = flag.removeprefix("--config.file=")
     targets = "  oss/prod/cn-hangzhou\n  oss/prod/ap-southeast-1\n"
     assert done.stdout == f"{path} is valid. Targets: 2\n{targets}"
+
+
+@pytest.fixture
+def named(tmp_path, config_file):
+    """Writes a configuration that names three files of the folder, and returns its flag."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    for name in ("id", "secret"):
+        (tmp_path / name).write_text("CANARY\n")
+        (tmp_path / name).chmod(0o640)
+    keys = {"source": "static", "access_key_id_file": "id", "access_key_secret_file": "secret"}
+    return config_file("https://oss.example", credentials=keys, tls={"ca_file": "ca.pem"})
+
+
+def test_named_files_that_can_be_read(run, named, tmp_path):
+    """`--config.check` shows the files that it could read, and no warning if only the owner and the group may."""
+    done = run("--config.check", named)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = "".join(f"  {tmp_path / name}\n" for name in ("id", "secret", "ca.pem"))
+    assert done.stdout.endswith(f"Files that can be read: 3\n{names}")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "problem"),
+    [
+        ("secret", "credentials.access_key_secret_file", "cannot be read: No such file or directory"),
+        ("id", "credentials.access_key_id_file", "is empty"),
+        ("ca.pem", "tls.ca_file", "contains no certificate in PEM format"),
+        ("pipe", "tls.ca_file", "is not a regular file"),
+    ],
+)
+def test_named_files_that_cannot_be_read(run, named, tmp_path, name, key, problem):
+    """A file that cannot be used is a problem with the path of its key, and the check fails."""
+    if name == "pipe":
+        (tmp_path / "ca.pem").unlink()
+        os.mkfifo(tmp_path / "ca.pem")
+        name = "ca.pem"
+    elif name == "secret":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text("")
+    done = run("--config.check", named)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{tmp_path / 'config.yaml'}: accounts[0].{key}: {tmp_path / name} {problem}\n"
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_client_certificate_and_its_key(run, config_file, tmp_path, good):
+    """A client's key that does not belong to its certificate is a problem of the key's file."""
+    authority = trustme.CA()
+    mine, other = authority.issue_cert("a.example"), authority.issue_cert("b.example")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    (mine if good else other).private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "key.pem").chmod(0o600)
+    done = run(
+        "--config.check", config_file("https://oss.example", tls={"cert_file": "cert.pem", "key_file": "key.pem"})
+    )
+    problem = f"accounts[0].tls.key_file: {tmp_path / 'key.pem'} is not the key of {tmp_path / 'cert.pem'}, or has"
+    assert (done.returncode, problem in done.stderr) == (0 if good else 1, not good)
+
+
+def test_a_key_file_that_every_user_may_read(run, named, tmp_path):
+    """A key file that others may read is a warning with what to do, and the check does not fail."""
+    (tmp_path / "secret").chmod(0o644)
+    done = run("--config.check", named)
+    assert done.returncode == 0
+    assert "valid" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "warning: accounts[0].credentials.access_key_secret_file: " in done.stderr
+    assert f"can be read by every user of this machine; chmod o= {tmp_path / 'secret'}" in done.stderr
+    assert "CANARY" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--config.check"], ["check"]], ids=" ".join)
+def test_an_encoding_without_all_letters(run, config_file, arguments):
+    """Letters of a name that the encoding of the output lacks are shown as escape sequences."""
+    flag = config_file("http://127.0.0.1:1", account="ünï", retries=0)
+    done = run(*arguments, flag, PYTHONIOENCODING="ascii")
+    assert "oss/\\xfcn\\xef/cn-hangzhou" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["valid", "invalid"])
+def test_nobody_reads_the_output(config_file, environment, tmp_path, bad):
+    """If the reader of the output has gone, as after `| head`, the check ends quietly with its own exit code."""
+    flag = config_file("https://{region}.example", regions=[f"r{number}" for number in range(5000)], retries=-bad)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command("--config.check", flag),
+        stdout=subprocess.PIPE if bad else write,
+        stderr=write if bad else subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment,
+        timeout=PATIENCE,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == bad
+    assert (done.stdout or b"", done.stderr or b"") == (b"", b"")
 
 
 def test_variables_are_expanded_with_the_flag(run, config_file):

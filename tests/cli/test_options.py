@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__, options
-from exporter.options import CheckConfig, ConfigFile, Demo, Options, Serve, Simulate, Web
+from exporter.options import Check, CheckConfig, ConfigFile, Demo, Options, Serve, Simulate, Web
 from exporter.web.app import Settings
 from exporter.web.listeners import TcpAddress, UnixAddress
 
@@ -63,6 +63,11 @@ COMMANDS = {
     "--web.disable-exporter-metrics": with_settings(disable_exporter_metrics=True),
     "--timeout-offset=0": with_settings(timeout_offset=0.0),
     "--timeout-offset 1.25": with_settings(timeout_offset=1.25),
+    "check": Check(FILE, (), 60.0, "text"),
+    "check --config.file=a.yaml --scrape-interval=5m --output=json oss/a/r cos/b/r": Check(
+        A_FILE, ("oss/a/r", "cos/b/r"), 300.0, "json"
+    ),
+    "check --config.expand-environment-variables": Check(replace(FILE, expand=True), (), 60.0, "text"),
     "simulate": Simulate(None, (TcpAddress("127.0.0.1", 10084),)),
     "simulate --scenario=a.yaml --web.listen-address=:1": Simulate(Path("a.yaml"), (TcpAddress("", 1),)),
 }
@@ -121,16 +126,21 @@ WRONG = [
     "simulate --demo",
     "simulate --web.listen-address=x",
     "simulate extra",
+    "check --demo",
+    "check --scrape-interval=60",
+    "check --scrape-interval=0s",
+    "check --output=xml",
 ]
 
 
 @pytest.mark.parametrize("given", COMMANDS)
 def test_each_flag_sets_its_option(given):
     """Each flag, in both spellings, sets its option; all others have their documented default."""
-    assert options.parse(given.split()) == Options(COMMANDS[given], log_level="info", log_format="logfmt")
+    level = "error" if given.startswith("check") else "info"  # what a check finds is in its report
+    assert options.parse(given.split()) == Options(COMMANDS[given], log_level=level, log_format="logfmt")
 
 
-@pytest.mark.parametrize("command", ["", "--demo", "--config.check", "simulate"])
+@pytest.mark.parametrize("command", ["", "--demo", "--config.check", "check", "simulate"])
 def test_the_flags_of_the_log(command):
     """Every command has the flags of the log."""
     parsed = options.parse([*command.split(), "--log.level=warn", "--log.format=json"])
@@ -145,11 +155,12 @@ def test_a_usage_error_is_one_line(given, capsys):
     assert caught.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    program = "batchops-exporter simulate" if given.startswith("simulate") else "batchops-exporter"
+    command = given.partition(" ")[0]
+    program = f"batchops-exporter {command}" if command in ("check", "simulate") else "batchops-exporter"
     assert re.fullmatch(rf"{program}: .+; see {program} --help\n", err)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["simulate", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["check", "--help"], ["simulate", "--help"]])
 def test_help_lists_every_flag_with_its_default(arguments, capsys):
     """The help goes to stdout and exits 0; it lists each flag, with the default of those that have a value."""
     with pytest.raises(SystemExit) as caught:
@@ -157,7 +168,8 @@ def test_help_lists_every_flag_with_its_default(arguments, capsys):
     assert caught.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
-    parser = options.simulate_parser() if "simulate" in arguments else options.serve_parser()
+    parsers = {"check": options.check_parser, "simulate": options.simulate_parser}
+    parser = parsers.get(arguments[0], options.serve_parser)()
     shown = " ".join(out.split())
     for action in parser._actions:
         assert all(option in shown for option in action.option_strings)

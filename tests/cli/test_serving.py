@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+import yaml
 
 from exporter.exposition.families import FAMILIES
 from exporter.simulator import create_app
@@ -116,6 +117,19 @@ def test_every_interface(start):
     port = simulator.wait_until_it_listens().rpartition(":")[2]
     for host in ["127.0.0.1", *(["[::1]"] if has_ipv6() else [])]:
         assert httpx.get(f"http://{host}:{port}/-/faults", timeout=PATIENCE).status_code == 200
+
+
+def test_the_configuration_in_use(start, config_file):
+    """`/config` shows the configuration with defaults and without secrets."""
+    exporter = start(config_file("https://{region}.example"), "--web.listen-address=127.0.0.1:0")
+    url = exporter.wait_until_it_listens()
+    response = httpx.get(f"{url}/config", timeout=PATIENCE)
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    [account] = yaml.safe_load(response.text)["accounts"]
+    assert (account["account"], account["timeout"], account["jobs"]["max"]) == ("prod", "10s", 10_000)
+    assert account["credentials"]["access_key_secret"] == "<secret>"
+    assert "CANARY" not in response.text
+    assert_clean(exporter)
 
 
 def test_the_simulator_serves_alone(start, config_file, tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.section import Section
+from exporter.core.section import MAX_HINTS, NamedFile, Section
 from exporter.core.wording import did_you_mean, join_path, shown
 
 
@@ -232,3 +232,39 @@ def test_words_without_a_similar_one():
     assert did_you_mean("x", ["b", "a"]) == "; known: a, b"
     assert did_you_mean("x", []) == ""
     assert did_you_mean("a" * 100_000, ["a"]) == "; known: a"
+
+
+def test_a_bad_default_is_not_read_again():
+    """A default with a problem is as good as absent to the sections over it, which add no problem of their own."""
+    root = section({"defaults": {"a": "x", "b": 1}, "own": {}})
+    defaults = root.section("defaults", partial=True)
+    defaults.integer("a", 1, minimum=1, maximum=9)
+    own = root.section("own").with_defaults(defaults)
+    assert own.strings("a", required=True) == []
+    assert own.integer("b", 2, minimum=1, maximum=9) == 1
+    assert messages(root) == ["here.defaults.a: must be an integer, not a string"]
+
+
+def test_many_problems_have_no_hints():
+    """Only the first problems suggest a similar word, because looking for one takes time."""
+    rest = section({f"timeout{number}": 1 for number in range(MAX_HINTS + 2)})
+    rest.duration("timeout", 1)
+    rest.reject_unknown()
+    assert messages(rest)[MAX_HINTS - 1 :] == [
+        f"here.timeout{MAX_HINTS - 1}: is not a known key; did you mean timeout?",
+        f"here.timeout{MAX_HINTS}: is not a known key",
+        f"here.timeout{MAX_HINTS + 1}: is not a known key",
+    ]
+
+
+def test_the_effective_values():
+    """What was read is kept as the file spells it, defaults included, also in the sections below."""
+    own = section({"a": "5s", "under": {"file": "f"}}, directory="conf")
+    own.duration("a", 1.0)
+    own.duration("b", 90.0)
+    own.strings("c")
+    under = own.section("under")
+    under.file("file", secret=True)
+    under.boolean("d", default=True)
+    assert own.effective == {"a": "5s", "b": "90s", "c": [], "under": {"file": "conf/f", "d": True}}
+    assert own.files == [NamedFile("here.under.file", "conf/f", secret=True)]

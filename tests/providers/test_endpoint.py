@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.core.http import is_loopback
 from exporter.core.section import Section
-from exporter.providers.endpoint import Endpoint
+from exporter.providers.endpoint import LONGEST, Endpoint
 
 if TYPE_CHECKING:
     from exporter.core.errors import Problem
@@ -204,3 +204,11 @@ def test_any_text_is_an_endpoint_or_a_problem(text):
         assert endpoint.host.isascii()
         assert endpoint.host
         assert not set(endpoint.host) & set("/?#@\\ %{}")
+
+
+def test_the_longest_endpoint():
+    """An endpoint of the largest length is read, and one that is longer is a problem."""
+    fits = "https://" + ".".join(["a" * 62] * 8)
+    assert len(fits) == LONGEST - 1
+    assert read({"endpoint": fits + "a"}) == (Endpoint("https", fits[8:] + "a"), [])
+    assert read({"endpoint": fits + "aa"})[1] == [f"accounts[0].endpoint: {NO_URL}"]
