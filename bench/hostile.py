@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 PIECE: Final = b"<JobListDescriptor>" + b"x" * 65_000
-GOOD_PAGES: Final = 100
-"""Of 1,000 jobs each, which "slowing" sends before it is slow."""
+GOOD_PAGES: Final = 25
+"""Of 1,000 jobs each, which "slowing" sends for each target before it is slow."""
 
 _numbers: Final = itertools.count(1)
 
@@ -52,7 +52,7 @@ async def slow(_head: bytes, send: Send) -> None:
 
 
 async def slowing(head: bytes, send: Send) -> None:
-    """A good listing of 100,000 jobs for each target, and from then on slow pages."""
+    """A good listing of 25,000 jobs for each target, and from then on slow pages."""
     token = re.search(rb"continuation-token=good-(\d+)", head)
     region = re.search(rb"/(cn-[a-z0-9-]+)/oss/", head)
     if token is None and region is not None and region[1] in _listed:

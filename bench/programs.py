@@ -65,14 +65,19 @@ class Program:
         """Its CPU time so far, in seconds (Linux)."""
         return time.clock_gettime(~self.pid << 3 | _SCHED)
 
-    def get(self, path: str = "/metrics", *, encoding: str = "identity") -> bytes:
+    def get(self, path: str = "/metrics", *, encoding: str = "identity", scrape_timeout: float = 0.0) -> bytes:
         """The body of the response, still encoded. Each call has a connection of its own.
+
+        `scrape_timeout`: what the scraper announces, in seconds; 0: nothing.
 
         Raises RuntimeError if the status is not 200, or if the response has another encoding.
         """
         connection = http.client.HTTPConnection(self.address, timeout=SCRAPE_SECONDS)
         with contextlib.closing(connection):
-            connection.request("GET", path, headers={"accept-encoding": encoding})
+            headers = {"accept-encoding": encoding}
+            if scrape_timeout:
+                headers["x-prometheus-scrape-timeout-seconds"] = str(scrape_timeout)
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             body = response.read()
         if response.status != http.client.OK:
