@@ -70,5 +70,11 @@ class JobDetail(NamedTuple):
     failure_reason: str | None = None
     suspended: float | None = None
     """Unix seconds."""
+    suspended_cause: str | None = None
+    status_reason: str | None = None
+    """Why the job has its status, as given by the user or the service that changed it."""
+    report_bucket: str | None = None
+    """Where the completion report is written, in the service's own notation; None if the job writes none."""
+    report_prefix: str | None = None
     unreadable: tuple[str, ...] = ()
     """As in `JobPage`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from exporter.core.errors import MalformedResponse
 from exporter.core.jobs import Job, JobDetail, JobPage
 from exporter.providers import xml
-from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARACTERS, parse_int, parse_time
+from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARACTERS, parse_int, parse_time, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,10 @@ class _Leaves(NamedTuple):
         """The text of the leaf at `path`, exactly as sent; None if it is absent or empty."""
         return self.job.findtext("/".join(self.space + name for name in path.split("/"))) or None
 
+    def shown(self, path: str) -> str | None:
+        """The text of the leaf at `path` without blanks around it, shortened; None if it is absent or blank."""
+        return shorten((self.text(path) or "").strip()) or None
+
     def word(self, name: str) -> str:
         """The job's id or status. Raises MalformedResponse if it cannot be one."""
         word = (self.text(name) or "").strip()
@@ -145,18 +149,19 @@ def parse_job(body: bytes) -> JobDetail:
     if operation is not None:
         job = job._replace(operation=xml.local_name(operation))
     failure = item.find(f"{space}FailureReasons/*")  # the first one; its name differs between the services
+    reasons = None if failure is None else _Leaves(failure, space, [])
+    reported = (leaves.shown("Report/Enabled") or "").lower() == "true"
     return JobDetail(
         job,
-        failure_code=_stripped(failure, f"{space}FailureCode"),
-        failure_reason=_stripped(failure, f"{space}FailureReason"),
+        failure_code=reasons.shown("FailureCode") if reasons else None,
+        failure_reason=reasons.shown("FailureReason") if reasons else None,
         suspended=leaves.read("SuspendedDate", parse_time),
+        suspended_cause=leaves.shown("SuspendedCause"),
+        status_reason=leaves.shown("StatusUpdateReason"),
+        report_bucket=leaves.shown("Report/Bucket") if reported else None,
+        report_prefix=leaves.shown("Report/Prefix") if reported else None,
         unreadable=tuple(leaves.unreadable),
     )
-
-
-def _stripped(element: Element | None, path: str) -> str | None:
-    text = None if element is None else element.findtext(path)
-    return (text or "").strip() or None
 
 
 class ErrorBody(NamedTuple):

@@ -55,7 +55,7 @@ def test_the_smallest_file_has_the_defaults(targets):
         ("jobs: {statuses: [Active, Failed]}", "jobs", JobPolicy(statuses=frozenset({"Active", "Failed"}))),
         (f"jobs: {{statuses: [{', '.join(STATUSES)}]}}", "jobs", JobPolicy(statuses=frozenset(STATUSES))),
         ("jobs: {max_age: 7d, max: 5}", "jobs", JobPolicy(max_age=604800.0, max=5)),
-        ("jobs: {description: false, describe: false, ids: []}", "jobs", JobPolicy(description=False)),
+        ("jobs: {description: false, describe: false, ids: []}", "jobs", JobPolicy(description=False, describe=False)),
         (
             'proxy_url: "http://user:pass@proxy.example:3128"',
             "connection",
