@@ -50,16 +50,16 @@ async def fetch_details(
     session: Session,
     *,
     at_once: int = MAX_CONCURRENT_CALLS,
-    seconds: float | None = None,
+    limit: asyncio.Timeout | None = None,
     tolerate: frozenset[Reason] = frozenset(),
 ) -> JobDetails:
-    """DescribeJob's answers for `ids`, `at_once` of them at a time, as many as come within `seconds` (None: no limit).
+    """DescribeJob's answers for `ids`, `at_once` of them at a time, as many as come within `limit` (None: no limit).
 
     The first error ends it, unless its reason is one of `tolerate`: then only that job has no answer.
     """
     details = JobDetails()
     try:
-        async with asyncio.timeout(seconds):
+        async with limit or asyncio.timeout(None):
             for start in range(0, len(ids), at_once):
                 calls = [_fetch(job_id, session, details) for job_id in ids[start : start + at_once]]
                 for error in await asyncio.gather(*calls, return_exceptions=True):
@@ -116,13 +116,15 @@ class DetailCache:
         """Small for jobs that come first. A job loses a rank with each request in vain, so that it blocks no other."""
         return RANKS.get(job.status, 2) + self._vain.get(job.id, 0), -(job.created or 0)
 
-    async def update(self, ids: Sequence[str], session: Session, *, seconds: float, now: float) -> ScrapeError | None:
-        """Request the jobs `ids` within `seconds` from the monotonic time `now`. Returns what ended it early.
+    async def update(
+        self, ids: Sequence[str], session: Session, limit: asyncio.Timeout, *, now: float
+    ) -> ScrapeError | None:
+        """Request the jobs `ids` at the monotonic time `now`, until `limit`. Returns what ended it early.
 
         They are requested one by one: at the same time, those of many targets would use up the account's rate limit,
         and the listings of other targets would wait for it.
         """
-        details = await fetch_details(ids, session, at_once=1, seconds=seconds, tolerate=OF_ONE_JOB)
+        details = await fetch_details(ids, session, at_once=1, limit=limit, tolerate=OF_ONE_JOB)
         for job_id in details.requested:
             self._vain[job_id] = self._vain.get(job_id, 0) + 1
         self.keep(details.found)

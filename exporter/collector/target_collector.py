@@ -49,7 +49,7 @@ class Run:
     """When the first of the waiting scrapes leaves."""
     progress: Progress
     timeout: asyncio.Timeout | None = None
-    """Ends the run; None before its task has started."""
+    """Ends the listing, or, once that is complete, the calls of DescribeJob; None before the task has started."""
     recorded: bool = False
     """Whether the outcome is in the history."""
 
@@ -164,7 +164,8 @@ class TargetCollector:
         if not ids:
             return
         until = run.earliest if run.earliest > now else run.deadline.at  # a scrape that has left does not count
-        error = await self._details.update(ids, session, seconds=DESCRIBE_SHARE * (until - now), now=now)
+        run.timeout = asyncio.timeout(DESCRIBE_SHARE * (until - now))  # from here on, to end the run loses no listing
+        error = await self._details.update(ids, session, run.timeout, now=now)
         if self.history.changed("DescribeJob", error and error.reason) and error is not None:
             facts = {"target": self._target.name, "reason": error.reason}
             log.warning("DescribeJob failed; job details are missing: %s", error, extra=facts)
