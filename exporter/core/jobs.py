@@ -21,6 +21,9 @@ STATUSES: Final = (
 )
 """The 13 documented statuses of a job, in the order of its life. A service may add others."""
 
+OTHER_STATUS: Final = "Other"
+"""Shown for the statuses beyond the first 50 different ones, so that a service cannot create series without end."""
+
 TERMINAL_STATUSES: Final = frozenset({"Complete", "Cancelled", "Failed"})
 """A job with one of these does not change any more."""
 

@@ -13,6 +13,9 @@ MAX_TOKEN_CHARACTERS: Final = 1024
 MAX_WORD_CHARACTERS: Final = 256
 """Limit of a job's id and status; the longest documented id has 64 characters."""
 
+MAX_PAGE_JOBS: Final = 1000
+"""Limit of the jobs in a page, whatever was requested: the largest page that any of the services documents."""
+
 MAX_TEXT_BYTES: Final = 1024
 """Limit of a text that becomes a label, in UTF-8: the longest one that any of the services documents."""
 
@@ -72,6 +75,14 @@ def parse_time(text: str | None) -> float | None:
     else:
         return parse_int(text) or None
     return (int(seconds) if seconds.is_integer() else seconds) or None
+
+
+def parse_moment(text: str | None) -> float | None:
+    """As `parse_time`, but raises ValueError for 0 too, which some services send for a time that they do not know."""
+    time = parse_time(text)
+    if time is None and (text or "").strip():
+        raise ValueError("0 is not a time")
+    return time
 
 
 def _timestamp(time: datetime) -> float:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collector.selection import DROP_REASONS, Selection, select
+from exporter.collector.selection import DROP_REASONS, MAX_STATUSES, Selection, select
 from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
 
 NOW = 1_000_000.0
@@ -187,3 +187,23 @@ def test_no_policy_keeps_all():
     jobs = [Job(str(number), "Complete", terminated=1) for number in range(100)]
     assert select(jobs, **ANY).jobs == tuple(jobs)
     assert select([], **ANY) == Selection((), dict.fromkeys(STATUSES, 0), dict.fromkeys(DROP_REASONS, 0))
+
+
+def test_statuses_are_bounded():
+    """Of many different statuses 50 are shown, the same ones each time; jobs in the others are counted as Other."""
+    made = [Job(f"job-{number}", f"Status{number:04d}") for number in range(5000)] + [Job("a", "Failed")]
+    for jobs in (made, made[::-1]):
+        selection = select(jobs, statuses=(), max_age=0.0, maximum=10_000, now=0.0)
+        assert len(selection.counts) == MAX_STATUSES == 50
+        assert sum(selection.counts.values()) == len(selection.jobs) == 5001
+        assert (selection.counts["Failed"], selection.counts["Other"]) == (1, 5000 - 36)
+        assert selection.counts["Status0035"] == 1
+        assert {job.status for job in selection.jobs} <= selection.counts.keys()
+
+
+def test_as_many_statuses_as_are_shown_are_left_alone():
+    """With exactly 50 different statuses each one is shown."""
+    jobs = [Job(f"job-{number}", f"Status{number}") for number in range(MAX_STATUSES - len(STATUSES))]
+    selection = select(jobs, statuses=(), max_age=0.0, maximum=10_000, now=0.0)
+    assert selection.jobs == tuple(jobs)
+    assert "Other" not in selection.counts
