@@ -81,7 +81,7 @@ def _parse_page(body: bytes, item: str, to_error: ToError) -> JobPage:
 def _root(body: bytes, operation: str, to_error: ToError) -> Element:
     """The root of the response to `operation`. Raises MalformedResponse, and what `to_error` returns for an error."""
     root = xml.parse(body)
-    name = xml.local_name(root)
+    name = xml.local_name(root.tag)
     if name in ERROR_ROOTS:
         raise to_error(Response(HTTPStatus.OK, {}, body), operation)
     if name != f"{operation}Result":
@@ -93,7 +93,8 @@ def _items(root: Element, space: str, item: str) -> Element:
     """The element Jobs of a page. Raises MalformedResponse if it is not the only place with jobs, or has more in it."""
     containers = root.findall(f"{space}Jobs")
     others = [child for child in root if child not in containers]
-    if any(xml.local_name(other) == item or other.find(".//{*}JobId") is not None for other in others):
+    nested = {element.tag for other in others for element in other.iter()}  # few, though elements may be many
+    if item in map(xml.local_name, {other.tag for other in others}) or "JobId" in map(xml.local_name, nested):
         raise MalformedResponse("the response contains jobs outside Jobs")
     if len(containers) != 1:
         raise MalformedResponse(f"the response contains {'more than one' if containers else 'no'} Jobs element")
@@ -181,7 +182,7 @@ def parse_job(body: bytes, to_error: ToError) -> JobDetail:
     job = _job(leaves)
     operation = item.find(f"{space}Operation/*")  # here it is a container, whose child has the operation's name
     if operation is not None:
-        job = job._replace(operation=xml.local_name(operation))
+        job = job._replace(operation=xml.local_name(operation.tag))
     failure = item.find(f"{space}FailureReasons/*")  # the first one; its name differs between the services
     reasons = None if failure is None else _Leaves(failure, space, [])
     reported = (leaves.shown("Report/Enabled") or "").lower() == "true"
@@ -211,7 +212,7 @@ def parse_error(body: bytes) -> ErrorBody:
         root = xml.parse(body)
     except MalformedResponse:
         return ErrorBody(None, None)
-    errors = [element for element in (root, *root) if xml.local_name(element) == "Error"]
+    errors = [element for element in (root, *root) if xml.local_name(element.tag) == "Error"]
     leaves = (*root, *errors[0]) if errors else ()
-    texts = {xml.local_name(leaf): (leaf.text or "").strip() or None for leaf in leaves}
+    texts = {xml.local_name(leaf.tag): (leaf.text or "").strip() or None for leaf in leaves}
     return ErrorBody(texts.get("Code"), texts.get("RequestId"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.client.session import MAX_PAGE_BYTES
 from exporter.core.errors import MalformedResponse
-from exporter.providers.xml import MAX_NAMESPACE_CHARACTERS, MAX_TAGS, parse
+from exporter.providers.xml import MAX_ATTRIBUTES, MAX_NAMESPACE_CHARACTERS, MAX_TAGS, parse
 
 MAX_GROWTH_MIB = 300
 """Limit for the worst of the documents."""
@@ -171,11 +171,14 @@ COSTLY = {
     "filled with references": (lambda: filled(b"<a>", b"</a>", b"&#256;"), MARKUP),
     "filled with attributes": (lambda: numbered(b' b%d=""', 10**6, b"<a", b"/>"), MARKUP),
     "most attributes in a namespace": (
-        lambda: numbered(b' p:b%d=""', MAX_TAGS - 2, b'<a xmlns:p="' + SPACE + b'"', b"/>"),
+        lambda: numbered(b' p:b%d=""', MAX_ATTRIBUTES - 1, b'<a xmlns:p="' + SPACE + b'"', b"/>"),
         "",
     ),
-    "one attribute too many": (lambda: numbered(b" b%d = ''", MAX_TAGS, b"<a", b"/>"), MARKUP),
-    "attributes in UTF-16": (lambda: in_utf_16(numbered(b" b%d=''", MAX_TAGS, b"<a", b"/>").decode(), "le"), MARKUP),
+    "one attribute too many": (lambda: numbered(b" b%d = ''", MAX_ATTRIBUTES + 1, b"<a", b"/>"), MARKUP),
+    "attributes in UTF-16": (
+        lambda: in_utf_16(numbered(b" b%d=''", MAX_ATTRIBUTES + 1, b"<a", b"/>").decode(), "le"),
+        MARKUP,
+    ),
     "long namespace": (lambda: numbered(b"<b%d/>", 1000, b'<a xmlns="' + b"u" * 10**7 + b'">'), LONG_SPACE),
     "long namespace of a prefix": (
         lambda: numbered(b' p:b%d=""', 1000, b'<a xmlns:p="' + b"u" * 10**7 + b'"', b"/>"),
