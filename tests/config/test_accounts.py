@@ -222,6 +222,12 @@ def test_a_certificate_needs_its_key(problems):
     assert (target.connection.cert_file, target.connection.key_file) == ("c", "k")
 
 
+def test_jobs_are_described_by_default(targets):
+    """Without the key, jobs are described, and `ids` alone is no problem."""
+    for text in ("", "jobs: {ids: [job-1]}"):
+        assert all(target.jobs.describe for target in targets(text))
+
+
 def test_describe_has_no_effect_with_ids(problems):
     """The jobs in `ids` are described in any case, so setting `describe` as well is a problem."""
     [problem] = problems("jobs: {describe: true, ids: [job-1]}")
