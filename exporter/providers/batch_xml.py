@@ -92,7 +92,7 @@ def _root(body: bytes, operation: str, to_error: ToError) -> Element:
 def _items(root: Element, space: str, item: str) -> Element:
     """The element Jobs of a page. Raises MalformedResponse if it is not the only place with jobs, or has more in it."""
     containers = root.findall(f"{space}Jobs")
-    others = [child for child in root if child not in containers]
+    others = [child for child in root if child.tag != f"{space}Jobs"]
     nested = {element.tag for other in others for element in other.iter()}  # few, though elements may be many
     if item in map(xml.local_name, {other.tag for other in others}) or "JobId" in map(xml.local_name, nested):
         raise MalformedResponse("the response contains jobs outside Jobs")
