@@ -174,7 +174,7 @@ def account(shop: Program, *, targets: int = 1, name: str = ACCOUNT, retries: in
         "timeout": f"{SCRAPE_SECONDS:.0f}s",
         "retries": retries,
         "requests_per_second": 0,
-        "jobs": {"max": 1_000_000},
+        "jobs": {"max": 1_000_000, "describe": False},  # the baseline only lists jobs
     }
 
 

@@ -193,7 +193,6 @@ def _demo_account(store: simulator.Store, endpoint: str) -> dict[str, object]:
             names.secret: store.access_key_secret,
         },
         "requests_per_second": 0,
-        "jobs": {"describe": True},
         **{name: getattr(store, name) for name in simulator.DIALECTS[store.provider].settings},
     }
 

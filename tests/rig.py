@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.core.deadline import Deadline
 from exporter.core.secrets import Secret
-from exporter.core.target import Target
+from exporter.core.target import JobPolicy, Target
 from exporter.credentials.static import StaticCredentials
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
@@ -51,9 +51,13 @@ def target_at(
     provider: Provider | None = None,
     **settings: Any,
 ) -> Target:
-    """A target at the base URL `url`. `settings` are fields of `Target`; no limit on requests unless they say so."""
+    """A target at the base URL `url`. `settings` are fields of `Target`.
+
+    Unless they say so, there is no limit on requests, and no job is described.
+    """
     scheme, _, host = url.partition("://")
-    settings = {"requests_per_second": 0.0, "credentials": keys(), **settings}
+    quiet: dict[str, Any] = {"requests_per_second": 0.0, "credentials": keys(), "jobs": JobPolicy(describe=False)}
+    settings = quiet | settings
     return Target("oss", account, region, provider or Oss(Endpoint(scheme, host), region, page_size), **settings)
 
 

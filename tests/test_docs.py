@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 import yaml
 
@@ -87,12 +88,12 @@ def test_the_configuration_shown_is_valid():
 
 
 def test_the_policy_equals_the_shipped_file():
-    """The RAM policy in the README equals the shipped file, and allows only the required action."""
+    """The RAM policy in the README equals the shipped file, and allows only the required actions."""
     block = re.search(r"```json\n(.*?)```", README, re.DOTALL)
     assert block
     shipped = json.loads((ROOT / "deploy/policies/oss-ram-policy.json").read_text(encoding="utf-8"))
     assert json.loads(block[1]) == shipped
-    assert shipped["Statement"][0]["Action"] == ["oss:ListJobs"]
+    assert shipped["Statement"][0]["Action"] == ["oss:ListJobs", "oss:DescribeJob"]
 
 
 def test_each_link_works():
@@ -136,3 +137,29 @@ def test_each_policy_is_minimal(file):
     actions = {action for statement in statements for action in (statement.get("Action") or statement["action"])}
     assert {action.rpartition(":")[2] for action in actions} <= {"ListJobs", "DescribeJob"}
     assert f"(deploy/policies/{file.name})" in README
+
+
+DESCRIBED = {
+    "oss": "CreationTime Description FailureReasons JobFailure FailureCode FailureReason JobId Manifest Operation "
+    "Priority ProgressSummary Report RoleArn Status StatusUpdateReason TerminationDate",
+    "cos": "ClientRequestToken ConfirmationRequired CreationTime Description FailureReasons JobFailure FailureCode "
+    "FailureReason JobId Manifest Operation Priority ProgressSummary Report RoleArn Status StatusUpdateReason "
+    "SuspendedCause SuspendedDate TerminationDate",
+}
+"""The elements of DescribeJob in the vendors' references; those of S3 are in the SDKs' model."""
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_each_element_of_a_described_job_is_accounted_for(provider):
+    """A provider's page names each element that DescribeJob documents, and how it is exposed or why it is not."""
+    page = (ROOT / f"docs/providers/{provider}.md").read_text(encoding="utf-8")
+    table = page.partition("| field of `DescribeJob` |")[2].partition("\n\n")[0]
+    names = set(re.findall(r"\w+", " ".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))
+    wanted = DESCRIBED[provider].split() if provider in DESCRIBED else described_by_s3()
+    assert [name for name in wanted if name not in names] == []
+
+
+def described_by_s3() -> list[str]:
+    """The members of a described job in the model of botocore."""
+    client = botocore.session.get_session().get_service_model("s3control")
+    return list(client.shape_for("JobDescriptor").members)

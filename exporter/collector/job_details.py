@@ -1,14 +1,13 @@
-"""DescribeJob: why jobs failed or are suspended, and the jobs that `jobs.ids` names."""
+"""DescribeJob: why jobs failed or are suspended, where their reports are, and the jobs that `jobs.ids` names."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.errors import MalformedResponse, Reason, ScrapeError, ServiceError
-from exporter.core.jobs import TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
     from exporter.client.session import Session
     from exporter.core.jobs import Job, JobDetail
 
-STATUSES_TO_DESCRIBE: Final = frozenset({"Failed", "Failing", "Suspended"})
+RANKS: Final = {"Failed": 0, "Failing": 0, "Suspended": 1}
+"""Which jobs are requested first: the smallest rank, then the newest job. Jobs in all other statuses come last."""
 
 MAX_CALLS: Final = 20
 """DescribeJob calls of one listing, in addition to its pages of ListJobs."""
 
 MAX_CONCURRENT_CALLS: Final = 4
-"""DescribeJob calls of one target at the same time."""
+"""DescribeJob calls of one target at the same time, for the jobs of `jobs.ids`."""
 
-MAX_KEPT: Final = 10_000
-"""Answers kept for each target; the least recently used one goes first."""
+DENIED_SECONDS: Final = 3600.0
+"""If the permission is missing, DescribeJob is not called again for this long."""
 
 OF_ONE_JOB: Final[frozenset[Reason]] = frozenset({"malformed", "http_4xx", "http_5xx", "too_large"})
 """Failures of one job that mean nothing for the others."""
@@ -39,22 +39,29 @@ class JobDetails:
     """By job id."""
     missing: list[str] = field(default_factory=list)
     """Ids of jobs that do not exist."""
+    requested: list[str] = field(default_factory=list)
+    """Ids of the jobs that were requested, with or without an answer."""
     error: ScrapeError | None = None
     """Why the other jobs could not be read."""
 
 
 async def fetch_details(
-    ids: Sequence[str], session: Session, *, seconds: float | None = None, tolerate: frozenset[Reason] = frozenset()
+    ids: Sequence[str],
+    session: Session,
+    *,
+    at_once: int = MAX_CONCURRENT_CALLS,
+    limit: asyncio.Timeout | None = None,
+    tolerate: frozenset[Reason] = frozenset(),
 ) -> JobDetails:
-    """DescribeJob's answers for `ids`, as many as come within `seconds` (None: no limit).
+    """DescribeJob's answers for `ids`, `at_once` of them at a time, as many as come within `limit` (None: no limit).
 
     The first error ends it, unless its reason is one of `tolerate`: then only that job has no answer.
     """
     details = JobDetails()
     try:
-        async with asyncio.timeout(seconds):
-            for start in range(0, len(ids), MAX_CONCURRENT_CALLS):
-                calls = [_fetch(job_id, session, details) for job_id in ids[start : start + MAX_CONCURRENT_CALLS]]
+        async with limit or asyncio.timeout(None):
+            for start in range(0, len(ids), at_once):
+                calls = [_fetch(job_id, session, details) for job_id in ids[start : start + at_once]]
                 for error in await asyncio.gather(*calls, return_exceptions=True):
                     if error is not None and not (isinstance(error, ScrapeError) and error.reason in tolerate):
                         raise error
@@ -75,6 +82,7 @@ async def _fetch(job_id: str, session: Session, details: JobDetails) -> None:
             raise MalformedResponse("DescribeJob returned another job than the requested one")
         return detail
 
+    details.requested.append(job_id)
     try:
         details.found[job_id] = await session.get(provider.describe_request(job_id), parse)
     except ServiceError as error:
@@ -84,43 +92,51 @@ async def _fetch(job_id: str, session: Session, details: JobDetails) -> None:
 
 
 class DetailCache:
-    """The answers for the jobs of one target. One is kept as long as its job has the same status."""
+    """The answers for the jobs of one target that have series. One is kept as long as its job has the same status."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, JobDetail] = OrderedDict()
-        self._requested: dict[str, int] = {}
-        """The listing in which a job without an answer was last requested."""
-        self._listings = 0
+        self._kept: dict[str, JobDetail] = {}
+        self._vain: dict[str, int] = {}
+        """How often a job was requested that still has no answer."""
+        self._denied_until = float("-inf")
 
-    async def update(self, jobs: Sequence[Job], session: Session, *, seconds: float) -> ScrapeError | None:
-        """Request those of `jobs` that need it, at most MAX_CALLS, within `seconds`. Returns what ended it early.
+    def choose(self, jobs: Sequence[Job], now: float) -> list[str]:
+        """The ids of those of `jobs` to request at the monotonic time `now`, at most MAX_CALLS; the most urgent first.
 
-        Jobs that were never requested come first, then the least recently requested ones, so that each gets its turn.
-        A finished job whose answer is kept is not requested again.
+        The answers for all other jobs are forgotten.
         """
-        self._listings += 1
-        wanted = [job.id for job in jobs if job.status in STATUSES_TO_DESCRIBE and not self._is_final(job)]
-        self._requested = {job_id: self._requested[job_id] for job_id in wanted if job_id in self._requested}
-        wanted.sort(key=lambda job_id: self._requested.get(job_id, 0))
-        ids = wanted[:MAX_CALLS]
-        self._requested |= dict.fromkeys(ids, self._listings)
-        details = await fetch_details(ids, session, seconds=seconds, tolerate=OF_ONE_JOB)
+        self._kept = {job.id: detail for job in jobs if (detail := self.detail(job)) is not None}
+        unknown = [job for job in jobs if job.id not in self._kept]
+        self._vain = {job.id: self._vain[job.id] for job in unknown if job.id in self._vain}
+        if now < self._denied_until:
+            return []
+        return [job.id for job in nsmallest(MAX_CALLS, unknown, key=self._urgency)]
+
+    def _urgency(self, job: Job) -> tuple[int, float]:
+        """Small for jobs that come first. A job loses a rank with each request in vain, so that it blocks no other."""
+        return RANKS.get(job.status, 2) + self._vain.get(job.id, 0), -(job.created or 0)
+
+    async def update(
+        self, ids: Sequence[str], session: Session, limit: asyncio.Timeout, *, now: float
+    ) -> ScrapeError | None:
+        """Request the jobs `ids` at the monotonic time `now`, until `limit`. Returns what ended it early.
+
+        They are requested one by one: at the same time, those of many targets would use up the account's rate limit,
+        and the listings of other targets would wait for it.
+        """
+        details = await fetch_details(ids, session, at_once=1, limit=limit, tolerate=OF_ONE_JOB)
+        for job_id in details.requested:
+            self._vain[job_id] = self._vain.get(job_id, 0) + 1
         self.keep(details.found)
+        if details.error is not None and details.error.reason == "access_denied":
+            self._denied_until = now + DENIED_SECONDS
         return details.error
 
-    def _is_final(self, job: Job) -> bool:
-        return job.status in TERMINAL_STATUSES and self.detail(job) is not None
-
     def keep(self, found: Mapping[str, JobDetail]) -> None:
-        """Keep these answers, by job id, and drop the least recently used ones if they are too many."""
+        """Keep these answers, by job id."""
         self._kept |= found
-        while len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
 
     def detail(self, job: Job) -> JobDetail | None:
         """The kept answer for `job` in its present status."""
         detail = self._kept.get(job.id)
-        if detail is None or detail.job.status != job.status:
-            return None
-        self._kept.move_to_end(job.id)
-        return detail
+        return detail if detail is not None and detail.job.status == job.status else None

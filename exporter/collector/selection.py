@@ -9,10 +9,13 @@ from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from exporter.core.jobs import STATUSES, TERMINAL_STATUSES, Job
+from exporter.core.jobs import OTHER_STATUS, STATUSES, TERMINAL_STATUSES, Job
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+MAX_STATUSES: Final = 50
+"""Different statuses that are shown; a service documents 13."""
 
 DROP_REASONS = ("max_age", "statuses", "max")
 """The label `reason` of jobs left out, in the order in which they are tried."""
@@ -46,6 +49,9 @@ def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, ma
     creation counts as the oldest. `now` is Unix seconds.
     """
     counts = dict.fromkeys(STATUSES, 0) | Counter(map(attrgetter("status"), jobs))
+    if len(counts) > MAX_STATUSES:
+        jobs = _with_few_statuses(jobs, counts)
+        counts = dict.fromkeys(STATUSES, 0) | Counter(map(attrgetter("status"), jobs))
     kept: Sequence[Job] = jobs
     dropped = dict.fromkeys(DROP_REASONS, 0)
     if max_age:
@@ -59,6 +65,13 @@ def select(jobs: Sequence[Job], *, statuses: Collection[str], max_age: float, ma
         dropped["max"] = len(kept) - maximum
         kept = _first(kept, maximum)
     return Selection(tuple(kept), counts, dropped, notable(kept, now))
+
+
+def _with_few_statuses(jobs: Sequence[Job], statuses: Collection[str]) -> list[Job]:
+    """`jobs` with at most MAX_STATUSES of `statuses`: the documented ones, then the first by name."""
+    others = sorted(set(statuses) - {*STATUSES, OTHER_STATUS})
+    shown = {*STATUSES, *others[: MAX_STATUSES - len(STATUSES) - 1]}
+    return [job if job.status in shown else job._replace(status=OTHER_STATUS) for job in jobs]
 
 
 def _ended_before(job: Job, time: float) -> bool:

@@ -58,7 +58,7 @@ class Run:
     """Who learns of its requests."""
     progress: Progress = field(default_factory=Progress)
     timeout: asyncio.Timeout | None = None
-    """Ends the run; None before its task has started."""
+    """Ends the listing, or, once that is complete, the calls of DescribeJob; None before the task has started."""
     stopping: bool = False
     """Whether it was ended because the exporter is about to end."""
     recorded: bool = False
@@ -187,10 +187,8 @@ class TargetCollector:
             maximum=target.jobs.max,
             now=self._now(),
         )
-        if target.jobs.describe:
-            now = time.monotonic()
-            until = run.earliest if run.earliest > now else run.deadline.at  # a scrape that has left does not count
-            await self._describe(selection.jobs, session, DESCRIBE_SHARE * (until - now))
+        if target.jobs.describe and not target.jobs.ids:
+            await self._describe(run, session, selection.jobs)
         return self._complete(run, selection)
 
     async def _read_watched_jobs(self, session: Session, progress: Progress) -> None:
@@ -204,9 +202,15 @@ class TargetCollector:
         if self.history.changed("missing jobs", frozenset(details.missing)) and details.missing:
             log.warning("no such jobs: %s", ", ".join(details.missing), extra={"target": self.target.name})
 
-    async def _describe(self, jobs: Sequence[Job], session: Session, seconds: float) -> None:
-        """Fetch details of `jobs`; if that fails, it is logged, and the listing stays good."""
-        error = await self._details.update(jobs, session, seconds=seconds)
+    async def _describe(self, run: Run, session: Session, jobs: Sequence[Job]) -> None:
+        """Fetch details of some of `jobs`; if that fails, it is logged, and the listing stays good."""
+        now = time.monotonic()
+        ids = await self._turns.run(self._details.choose, jobs, now)
+        if not ids:
+            return
+        until = run.earliest if run.earliest > now else run.deadline.at  # a scrape that has left does not count
+        run.timeout = asyncio.timeout(DESCRIBE_SHARE * (until - now))  # from here on, to end the run loses no listing
+        error = await self._details.update(ids, session, run.timeout, now=now)
         if self.history.changed("DescribeJob", error and error.reason) and error is not None:
             facts = {"target": self.target.name, "reason": error.reason}
             log.warning("DescribeJob failed; job details are missing: %s", error, extra=facts)

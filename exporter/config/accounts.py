@@ -163,7 +163,7 @@ def _jobs(section: Section) -> JobPolicy:
             )
         ),
     )
-    if policy.describe and policy.ids:
+    if section.has("describe") and policy.describe and policy.ids:
         section.problem("describe", "has no effect when ids is set: those jobs are described at each scrape")
     section.reject_unknown()
     return policy

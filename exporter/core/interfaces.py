@@ -68,13 +68,13 @@ class Provider(Protocol):
         """
 
     def parse_jobs(self, body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse."""
+        """The page in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
 
     def parse_job(self, body: bytes) -> JobDetail:
-        """The job in `body`. Raises MalformedResponse."""
+        """The job in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
 
     def error(self, response: Response, operation: str) -> ServiceError:
-        """The error for a response whose status is not 200."""
+        """The error for a response whose status is not 200, or whose body is an error."""
 
 
 class Fetch(Protocol):

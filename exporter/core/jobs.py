@@ -21,6 +21,9 @@ STATUSES: Final = (
 )
 """The 13 documented statuses of a job, in the order of its life. A service may add others."""
 
+OTHER_STATUS: Final = "Other"
+"""Shown for the statuses beyond the first 50 different ones, so that a service cannot create series without end."""
+
 TERMINAL_STATUSES: Final = frozenset({"Complete", "Cancelled", "Failed"})
 """A job with one of these does not change any more."""
 
@@ -70,5 +73,11 @@ class JobDetail(NamedTuple):
     failure_reason: str | None = None
     suspended: float | None = None
     """Unix seconds."""
+    suspended_cause: str | None = None
+    status_reason: str | None = None
+    """Why the job has its status, as given by the user or the service that changed it."""
+    report_bucket: str | None = None
+    """Where the completion report is written, in the service's own notation; None if the job writes none."""
+    report_prefix: str | None = None
     unreadable: tuple[str, ...] = ()
     """As in `JobPage`."""

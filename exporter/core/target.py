@@ -21,8 +21,8 @@ class JobPolicy:
     """Seconds since a finished job ended; 0: no limit."""
     max: int = 10_000
     description: bool = True
-    describe: bool = False
-    """Ask DescribeJob why a job failed or is suspended."""
+    describe: bool = True
+    """Ask DescribeJob why a job failed or is suspended, and where its report is."""
     ids: tuple[str, ...] = ()
     """Read only these jobs, by DescribeJob, without ListJobs; empty: list all."""
 

@@ -2,16 +2,18 @@ r"""Snapshots to exposition text. Both formats share one renderer: the lines of 
 
 Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ (text 0.0.4) and
 https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md. In both, a label value escapes
-``\``, ``"`` and line feed, and all samples of a family follow its HELP and TYPE.
+``\``, ``"`` and line feed (`labels`), and all samples of a family follow its HELP and TYPE.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from exporter.core.errors import ServiceError
 from exporter.core.jobs import Job
+from exporter.exposition.labels import escape, escape_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,26 +35,6 @@ class Family(NamedTuple):
 
 TARGET_LABELS: Final = ("provider", "account", "region")
 
-_LINE_BREAKS: Final = dict.fromkeys(map(ord, "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
-"""Characters at which `str.splitlines` splits, except line feed, which both formats escape."""
-
-
-def escape(value: str) -> str:
-    """`value` as a label value: escaped, and with a space for each of _LINE_BREAKS."""
-    if not value.isprintable():
-        value = value.translate(_LINE_BREAKS)
-    if "\\" in value or '"' in value or "\n" in value:
-        return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return value
-
-
-def _escape_all(values: list[str]) -> list[str]:
-    """`escape` of each value. One look at all of them is cheaper than one at each, and most need no change."""
-    text = "".join(values)
-    if text.isprintable() and "\\" not in text and '"' not in text:
-        return values
-    return [*map(escape, values)]
-
 
 class JobBatch:
     """Consecutive jobs of a snapshot, with the labels that several families share."""
@@ -68,7 +50,7 @@ class JobBatch:
     def labels(self) -> list[str]:
         """The labels of each job up to its id, without the closing brace."""
         start = self._start
-        return [f'{start}{job_id}"' for job_id in _escape_all([job.id for job in self.jobs])]
+        return [f'{start}{job_id}"' for job_id in escape_all([job.id for job in self.jobs])]
 
     @cached_property
     def status_labels(self) -> list[str]:
@@ -160,18 +142,25 @@ def _job_info(batch: JobBatch, name: str) -> str:
     starts = [labels + operations[job.operation] for labels, job in zip(batch.labels, batch.jobs, strict=True)]
     if not batch.show_descriptions:
         return "".join([f"{name}{start}}} 1\n" for start in starts])
-    descriptions = _escape_all([job.description or "" for job in batch.jobs])
+    descriptions = escape_all([job.description or "" for job in batch.jobs])
     rows = zip(starts, descriptions, strict=True)
     return "".join([f'{name}{start},description="{description}"}} 1\n' for start, description in rows])
 
 
-def _failure_info(batch: JobBatch, name: str) -> str:
-    lines = []
-    for labels, detail in batch.details:
-        if detail.failure_code or detail.failure_reason:
-            code, reason = escape(detail.failure_code or ""), escape(detail.failure_reason or "")
-            lines.append(f'{name}{labels},failure_code="{code}",failure_reason="{reason}"}} 1\n')
-    return "".join(lines)
+def _detail_info(**fields: str) -> JobWriter:
+    """One sample per job whose details have any of `fields`, each of which is shown as the label of its keyword."""
+    readers = [(label, attrgetter(field)) for label, field in fields.items()]
+
+    def write(batch: JobBatch, name: str) -> str:
+        lines = []
+        for labels, detail in batch.details:
+            values = [(label, read(detail) or "") for label, read in readers]
+            if any(value for _, value in values):
+                more = "".join([f',{label}="{escape(value)}"' for label, value in values])
+                lines.append(f"{name}{labels}{more}}} 1\n")
+        return "".join(lines)
+
+    return write
 
 
 def _suspended(batch: JobBatch, name: str) -> str:
@@ -301,7 +290,7 @@ _JOB_FAMILIES: Final[tuple[tuple[Family, JobWriter], ...]] = (
             "Reason why the job failed, as returned by DescribeJob; always 1.",
             ("job_id", "failure_code", "failure_reason"),
         ),
-        _failure_info,
+        _detail_info(failure_code="failure_code", failure_reason="failure_reason"),
     ),
     (
         Family(
@@ -310,6 +299,30 @@ _JOB_FAMILIES: Final[tuple[tuple[Family, JobWriter], ...]] = (
             _JOB_ID,
         ),
         _suspended,
+    ),
+    (
+        Family(
+            "batchops_job_suspended_info",
+            "Cause of the job's suspension, as returned by DescribeJob; always 1.",
+            ("job_id", "cause"),
+        ),
+        _detail_info(cause="suspended_cause"),
+    ),
+    (
+        Family(
+            "batchops_job_status_reason_info",
+            "Reason for the job's status, as returned by DescribeJob; always 1.",
+            ("job_id", "reason"),
+        ),
+        _detail_info(reason="status_reason"),
+    ),
+    (
+        Family(
+            "batchops_job_report_info",
+            "Place of the job's completion report, as returned by DescribeJob; always 1.",
+            ("job_id", "bucket", "prefix"),
+        ),
+        _detail_info(bucket="report_bucket", prefix="report_prefix"),
     ),
 )
 

@@ -21,9 +21,15 @@ import re
 from sys import intern
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from exporter.core.jobs import Job, JobPage
-from exporter.providers import xml
-from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARACTERS, parse_time
+from exporter.core.jobs import TERMINAL_STATUSES, Job, JobPage
+from exporter.providers.batch_values import (
+    MAX_PAGE_JOBS,
+    MAX_TEXT_BYTES,
+    MAX_TOKEN_CHARACTERS,
+    MAX_WORD_CHARACTERS,
+    parse_time,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +39,9 @@ MAX_ELEMENTS: Final = 100
 
 MAX_EMPTY_ELEMENTS: Final = 20_000
 """In a page, such as `<Description/>`; a page with more of them goes to the XML parser."""
+
+MAX_REFERENCES: Final = 50
+"""In a description, such as `&lt;`; one with more of them goes to the XML parser, which needs less time for each."""
 
 _SPACE: Final = r"[ \t\n]*+"
 _INDENT: Final = r"\n? *+"
@@ -96,8 +105,6 @@ class PagePattern:
 
     def parse(self, body: bytes) -> JobPage | None:
         """The page in `body`; None if it is not of the subset."""
-        if not xml.is_bounded(body):
-            return None
         text = body.decode("latin-1")  # a character for each byte, as only `_checked` needs the real ones
         try:
             page = self._parse(text)
@@ -114,9 +121,11 @@ class PagePattern:
         jobs: list[Job] = []
         end = head.end()
         for pattern in self._jobs:  # the second one takes over at the first job that the first one refuses
-            while match := pattern.match(text, end):
+            while len(jobs) <= MAX_PAGE_JOBS and (match := pattern.match(text, end)):
                 jobs.append(_job(match.groups()))
                 end = match.end()
+        if len(jobs) > MAX_PAGE_JOBS:
+            return None
         tail = self._tail.match(text, end)
         if tail is None or (head[1] is not None and tail[1] is not None):
             return None
@@ -157,14 +166,18 @@ def _job(groups: Sequence[str | None]) -> Job:
     if not job_id or not status:
         raise ValueError("no id or no status")
     elapsed = elapsed or old_elapsed
+    began = parse_time(created) if created else None
+    ended = parse_time(terminated) if terminated else None
+    if (created and not began) or (terminated and not ended and status in TERMINAL_STATUSES):
+        raise ValueError("blank, or 0")
     values = (
         job_id,
         intern(status),  # few different ones: each is held once, not once for each job
         intern(operation) if operation else None,
         _checked(description) if description else None,
         int(priority) if priority else None,
-        parse_time(created) if created else None,
-        parse_time(terminated) if terminated else None,
+        began,
+        ended,
         int(tasks) if tasks else None,
         int(succeeded) if succeeded else None,
         int(failed) if failed else None,
@@ -174,15 +187,20 @@ def _job(groups: Sequence[str | None]) -> Job:
 
 
 def _checked(text: str) -> str:
-    """The characters of the bytes in `text`, with references replaced.
+    """The characters of the bytes in `text`, with references replaced, shortened.
 
     Raises ValueError if they are not UTF-8, or not the text of an XML element.
     """
+    size = len(text)  # in bytes; a reference is longer than its character
     if not text.isascii():
         text = text.encode("latin-1").decode()
     if (not text.isprintable() or "]]>" in text) and _FORBIDDEN.search(text):
         raise ValueError("not a text in XML")
-    return _REFERENCE.sub(_character, text) if "&" in text else text
+    if "&" in text:
+        if text.count("&") > MAX_REFERENCES:
+            raise ValueError("too many references")
+        text = _REFERENCE.sub(_character, text)
+    return shorten(text) if size > MAX_TEXT_BYTES else text
 
 
 def _character(reference: re.Match[str]) -> str:

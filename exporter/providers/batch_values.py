@@ -13,6 +13,13 @@ MAX_TOKEN_CHARACTERS: Final = 1024
 MAX_WORD_CHARACTERS: Final = 256
 """Limit of a job's id and status; the longest documented id has 64 characters."""
 
+MAX_PAGE_JOBS: Final = 1000
+"""Limit of the jobs in a page, whatever was requested: the largest page that any of the services documents."""
+
+MAX_TEXT_BYTES: Final = 1024
+"""Limit of a text that becomes a label, in UTF-8: the longest one that any of the services documents."""
+
+_ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 _MAX_INT: Final = 2**63 - 1
 _SAFE_DIGITS: Final = len(str(_MAX_INT)) - 1
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
@@ -24,6 +31,14 @@ _RFC1123: Final = re.compile(
     rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?[0-9]{{1,2}} [A-Z][a-z]{{2}} [1-9][0-9]{{3}} {_CLOCK} "
     r"(?:GMT|UTC|[+-](?:[01][0-9]|2[0-3])[0-5][0-9])"  # `parsedate_to_datetime` ignores an offset with a colon
 )
+
+
+def shorten(text: str) -> str:
+    """`text`, or as much of it as fits into MAX_TEXT_BYTES together with an ellipsis at its end."""
+    start = text[: MAX_TEXT_BYTES + 1].encode()  # a character has at least one byte
+    if len(start) <= MAX_TEXT_BYTES:
+        return text
+    return start[: MAX_TEXT_BYTES - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
 
 
 def parse_int(text: str | None) -> int | None:
@@ -60,6 +75,14 @@ def parse_time(text: str | None) -> float | None:
     else:
         return parse_int(text) or None
     return (int(seconds) if seconds.is_integer() else seconds) or None
+
+
+def parse_moment(text: str | None) -> float | None:
+    """As `parse_time`, but raises ValueError for 0 too, which some services send for a time that they do not know."""
+    time = parse_time(text)
+    if time is None and (text or "").strip():
+        raise ValueError("0 is not a time")
+    return time
 
 
 def _timestamp(time: datetime) -> float:

@@ -6,20 +6,35 @@ The services differ only in the tag of a job in a page, and in the form of a tim
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from exporter.core.errors import MalformedResponse
-from exporter.core.jobs import Job, JobDetail, JobPage
+from exporter.core.http import Response
+from exporter.core.jobs import TERMINAL_STATUSES, Job, JobDetail, JobPage
 from exporter.providers import xml
-from exporter.providers.batch_values import MAX_TOKEN_CHARACTERS, MAX_WORD_CHARACTERS, parse_int, parse_time
+from exporter.providers.batch_values import (
+    MAX_PAGE_JOBS,
+    MAX_TOKEN_CHARACTERS,
+    MAX_WORD_CHARACTERS,
+    parse_int,
+    parse_moment,
+    parse_time,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from xml.etree.ElementTree import Element
 
+    from exporter.core.errors import ServiceError
     from exporter.providers.batch_pattern import PagePattern
 
 Value = TypeVar("Value")
+ToError: TypeAlias = "Callable[[Response, str], ServiceError]"
+"""`Provider.error`."""
+
+ERROR_ROOTS: Final = ("Error", "ErrorResponse")
 
 EARLY_BYTES: Final = 4096
 """The start of a page in which `peek_next_token` looks: the longest token and what precedes it."""
@@ -38,18 +53,17 @@ def peek_next_token(start: bytes | bytearray) -> str | None:
     return token[1].decode() if token else None
 
 
-def parse_jobs(body: bytes, pattern: PagePattern) -> JobPage:
+def parse_jobs(body: bytes, pattern: PagePattern, to_error: ToError) -> JobPage:
     """The page in the response `body` of ListJobs: by `pattern`, or by the XML parser if that refuses it.
 
-    Unknown elements in a job, or beside Jobs, are ignored. Raises MalformedResponse.
+    Unknown elements in a job, or beside Jobs, are ignored. Raises MalformedResponse, and what `to_error` returns if the
+    body is an error, although the status is 200.
     """
-    return pattern.parse(body) or _parse_page(body, pattern.item)
+    return pattern.parse(body) or _parse_page(body, pattern.item, to_error)
 
 
-def _parse_page(body: bytes, item: str) -> JobPage:
-    root = xml.parse(body)
-    if xml.local_name(root) != "ListJobsResult":
-        raise MalformedResponse("the response's root element is not ListJobsResult")
+def _parse_page(body: bytes, item: str, to_error: ToError) -> JobPage:
+    root = _root(body, "ListJobs", to_error)
     space = xml.namespace(root)
     jobs: list[Job] = []
     unreadable: list[str] = []
@@ -64,11 +78,23 @@ def _parse_page(body: bytes, item: str) -> JobPage:
     return JobPage(jobs, token or None, tuple(unreadable))
 
 
+def _root(body: bytes, operation: str, to_error: ToError) -> Element:
+    """The root of the response to `operation`. Raises MalformedResponse, and what `to_error` returns for an error."""
+    root = xml.parse(body)
+    name = xml.local_name(root.tag)
+    if name in ERROR_ROOTS:
+        raise to_error(Response(HTTPStatus.OK, {}, body), operation)
+    if name != f"{operation}Result":
+        raise MalformedResponse(f"the response's root element is not {operation}Result")
+    return root
+
+
 def _items(root: Element, space: str, item: str) -> Element:
     """The element Jobs of a page. Raises MalformedResponse if it is not the only place with jobs, or has more in it."""
     containers = root.findall(f"{space}Jobs")
-    others = [child for child in root if child not in containers]
-    if any(xml.local_name(other) == item or other.find(".//{*}JobId") is not None for other in others):
+    others = [child for child in root if child.tag != f"{space}Jobs"]
+    nested = {element.tag for other in others for element in other.iter()}  # few, though elements may be many
+    if item in map(xml.local_name, {other.tag for other in others}) or "JobId" in map(xml.local_name, nested):
         raise MalformedResponse("the response contains jobs outside Jobs")
     if len(containers) != 1:
         raise MalformedResponse(f"the response contains {'more than one' if containers else 'no'} Jobs element")
@@ -77,11 +103,16 @@ def _items(root: Element, space: str, item: str) -> Element:
         raise MalformedResponse(f"Jobs contains other elements than {item}")
     if any((text or "").strip() for text in (jobs.text, *(child.tail for child in jobs))):
         raise MalformedResponse("Jobs contains text")
+    if len(jobs) > MAX_PAGE_JOBS:
+        raise MalformedResponse(f"the page contains {len(jobs)} jobs, but no service returns more than {MAX_PAGE_JOBS}")
     return jobs
 
 
 class _Leaves(NamedTuple):
-    """Reads the leaves of one job, whose names are in the namespace `space`; of two leaves at a path, the first one."""
+    """Reads the leaves of one job, whose names are in the namespace `space`.
+
+    A value counts only at its documented path. Of two elements with the same name in one place, the first one counts.
+    """
 
     job: Element
     space: str
@@ -90,15 +121,24 @@ class _Leaves(NamedTuple):
 
     def text(self, path: str) -> str | None:
         """The text of the leaf at `path`, exactly as sent; None if it is absent or empty."""
-        return self.job.findtext("/".join(self.space + name for name in path.split("/"))) or None
+        element: Element | None = self.job
+        for name in path.split("/"):
+            element = None if element is None else element.find(self.space + name)
+        return None if element is None else element.text or None
+
+    def shown(self, path: str) -> str | None:
+        """The text of the leaf at `path` without blanks around it, shortened; None if it is absent or blank."""
+        return shorten((self.text(path) or "").strip()) or None
 
     def word(self, name: str) -> str:
-        """The job's id or status. Raises MalformedResponse if it cannot be one."""
-        word = (self.text(name) or "").strip()
-        if not word:
+        """The job's id or status, exactly as sent. Raises MalformedResponse if it cannot be one."""
+        word = self.text(name) or ""
+        if not word.strip():
             raise MalformedResponse(f"{name} is missing or empty")
         if len(word) > MAX_WORD_CHARACTERS or word in (".", ".."):  # which would be another place in a URL's path
             raise MalformedResponse(f"{name} is longer than {MAX_WORD_CHARACTERS} characters, or a path")
+        if len(f"{word} ".replace("\n", " ").splitlines()) > 1:  # as a label, it could not be told from a blank
+            raise MalformedResponse(f"{name} contains a line break")
         return word
 
     def read(self, path: str, parse: Callable[[str | None], Value | None]) -> Value | None:
@@ -115,14 +155,15 @@ def _job(leaves: _Leaves) -> Job:
     elapsed = "ProgressSummary/Timers/ElapsedTimeInActiveSeconds"
     if leaves.text(elapsed) is None:
         elapsed = "ProgressSummary/ElapsedTimeInActiveSeconds"  # of older models
+    job_id, status, description = leaves.word("JobId"), leaves.word("Status").strip(), leaves.text("Description")
     return Job(
-        id=leaves.word("JobId"),
-        status=leaves.word("Status"),
-        operation=(leaves.text("Operation") or "").strip() or None,
-        description=leaves.text("Description"),
+        id=job_id,
+        status=status,
+        operation=leaves.shown("Operation"),
+        description=description and shorten(description),
         priority=leaves.read("Priority", parse_int),
-        created=leaves.read("CreationTime", parse_time),
-        terminated=leaves.read("TerminationDate", parse_time),
+        created=leaves.read("CreationTime", parse_moment),
+        terminated=leaves.read("TerminationDate", parse_moment if status in TERMINAL_STATUSES else parse_time),
         tasks=leaves.read("ProgressSummary/TotalNumberOfTasks", parse_int),
         succeeded=leaves.read("ProgressSummary/NumberOfTasksSucceeded", parse_int),
         failed=leaves.read("ProgressSummary/NumberOfTasksFailed", parse_int),
@@ -130,11 +171,9 @@ def _job(leaves: _Leaves) -> Job:
     )
 
 
-def parse_job(body: bytes) -> JobDetail:
-    """The job in the response `body` of DescribeJob; unknown elements are ignored. Raises MalformedResponse."""
-    root = xml.parse(body)
-    if xml.local_name(root) != "DescribeJobResult":
-        raise MalformedResponse("the response's root element is not DescribeJobResult")
+def parse_job(body: bytes, to_error: ToError) -> JobDetail:
+    """The job in the response `body` of DescribeJob; unknown elements are ignored. Raises as `parse_jobs`."""
+    root = _root(body, "DescribeJob", to_error)
     space = xml.namespace(root)
     item = root.find(f"{space}Job")
     if item is None:
@@ -143,20 +182,21 @@ def parse_job(body: bytes) -> JobDetail:
     job = _job(leaves)
     operation = item.find(f"{space}Operation/*")  # here it is a container, whose child has the operation's name
     if operation is not None:
-        job = job._replace(operation=xml.local_name(operation))
+        job = job._replace(operation=xml.local_name(operation.tag))
     failure = item.find(f"{space}FailureReasons/*")  # the first one; its name differs between the services
+    reasons = None if failure is None else _Leaves(failure, space, [])
+    reported = (leaves.shown("Report/Enabled") or "").lower() == "true"
     return JobDetail(
         job,
-        failure_code=_stripped(failure, f"{space}FailureCode"),
-        failure_reason=_stripped(failure, f"{space}FailureReason"),
+        failure_code=reasons.shown("FailureCode") if reasons else None,
+        failure_reason=reasons.shown("FailureReason") if reasons else None,
         suspended=leaves.read("SuspendedDate", parse_time),
+        suspended_cause=leaves.shown("SuspendedCause"),
+        status_reason=leaves.shown("StatusUpdateReason"),
+        report_bucket=leaves.shown("Report/Bucket") if reported else None,
+        report_prefix=leaves.shown("Report/Prefix") if reported else None,
         unreadable=tuple(leaves.unreadable),
     )
-
-
-def _stripped(element: Element | None, path: str) -> str | None:
-    text = None if element is None else element.findtext(path)
-    return (text or "").strip() or None
 
 
 class ErrorBody(NamedTuple):
@@ -172,7 +212,7 @@ def parse_error(body: bytes) -> ErrorBody:
         root = xml.parse(body)
     except MalformedResponse:
         return ErrorBody(None, None)
-    errors = [element for element in (root, *root) if xml.local_name(element) == "Error"]
+    errors = [element for element in (root, *root) if xml.local_name(element.tag) == "Error"]
     leaves = (*root, *errors[0]) if errors else ()
-    texts = {xml.local_name(leaf): (leaf.text or "").strip() or None for leaf in leaves}
+    texts = {xml.local_name(leaf.tag): (leaf.text or "").strip() or None for leaf in leaves}
     return ErrorBody(texts.get("Code"), texts.get("RequestId"))

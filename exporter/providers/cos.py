@@ -15,7 +15,7 @@ from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import ErrorMeaning
+from exporter.providers.error_responses import SLOW_REQUEST, THROTTLED, ErrorMeaning
 from exporter.providers.signatures import cos_sha1
 
 if TYPE_CHECKING:
@@ -67,9 +67,12 @@ _CODES: Final = {
         "http_4xx", "batch operations are probably not available in this region; see the COS documentation for regions"
     ),
     "NotImplemented": ErrorMeaning(
-        "http_5xx", "batch operations are probably not available in this region; see the COS documentation for regions"
+        "http_5xx",
+        "batch operations are probably not available in this region; see the COS documentation for regions",
+        transient=False,
     ),
-    "SlowDown": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+    "RequestTimeout": SLOW_REQUEST,
+    "SlowDown": THROTTLED,
 }
 
 _EXPIRED: Final = b"Request has expired"
@@ -151,27 +154,28 @@ class Cos:
         return replace(request, headers=headers)
 
     @staticmethod
-    def peek_next_token(start: bytes | bytearray) -> str | None:  # noqa: ARG004 - it is never known this early
-        """None: a page may have a token without being followed by another one; only the whole page shows that."""
-        return None
+    def peek_next_token(start: bytes | bytearray) -> str | None:
+        """The next page's token, if it is before the jobs; a guess."""
+        return batch_xml.peek_next_token(start)
 
-    def parse_jobs(self, body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse.
+    @staticmethod
+    def parse_jobs(body: bytes) -> JobPage:
+        """The page in `body`. Raises MalformedResponse, or ServiceError if it is an error.
 
-        Each page, even the last one, may return its last job as the next token: the first page that is not full is the
-        last one.
+        Each page, even the last one, may return its last job as the next token. So only an empty page is known to be
+        the last one; a page with fewer jobs than requested is not.
         """
-        page = batch_xml.parse_jobs(body, _PAGE)
-        return page if len(page.jobs) >= self.page_size else page._replace(next_token=None)
+        page = batch_xml.parse_jobs(body, _PAGE, Cos.error)
+        return page if page.jobs else page._replace(next_token=None)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
-        """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body)
+        """The job in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
+        return batch_xml.parse_job(body, Cos.error)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """The error for a response whose status is not 200."""
+        """The error for a response whose status is not 200, or whose body is an error."""
         # Documented as a code, although it has blanks, and seen as the message of AccessDenied.
         expired = _EXPIRED in response.body
         return error_responses.to_error(

@@ -25,6 +25,14 @@ class ErrorMeaning(NamedTuple):
 
     reason: Reason
     advice: str
+    transient: bool | None = None
+    """Whether the same request, sent again, may succeed; None: as its status and reason say."""
+
+
+SLOW_REQUEST: Final = ErrorMeaning(
+    "http_4xx", "the service did not receive the request in time; see the network if this lasts", transient=True
+)
+THROTTLED: Final = ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
 
 
 def to_error(
@@ -46,15 +54,17 @@ def to_error(
     parsed = batch_xml.parse_error(response.body if body is None else body)
     code = _word(parsed.code)
     request_id = _word(response.headers.get(request_id_header)) or _word(parsed.request_id)
+    # Like the vendors' SDKs, take an error that comes with status 200 for a failure of the service.
+    status = HTTPStatus.INTERNAL_SERVER_ERROR if response.status == HTTPStatus.OK else response.status
     known = code is not None or request_id is not None
-    meaning = codes.get(code or "") or (_by_status(response) if known else _of_another(response))
+    meaning = codes.get(code or "") or (_by_status(status) if known else _of_another(response))
     fact = f"{operation} returned {response.status}{f' {code}' if code else ''}"
     advice = meaning.advice.replace("{operation}", operation)
     ids = {"request id": request_id, "extended request id": _word(response.headers.get(extended_id_header))}
     shown = ", ".join(f"{name} {value}" for name, value in ids.items() if value)
     message = f"{fact}: {advice}{f' ({shown})' if shown else ''}"
     waits = [seconds for seconds in (wait_seconds, _retry_after(response.headers)) if seconds is not None]
-    return ServiceError(
+    error = ServiceError(
         message,
         reason=meaning.reason,
         status=response.status,
@@ -62,16 +72,20 @@ def to_error(
         request_id=request_id,
         retry_after=max(waits, default=None),
     )
+    if meaning.transient is not None:
+        error.transient = meaning.transient
+    elif response.status == HTTPStatus.OK:
+        error.transient = meaning.reason in ("http_5xx", "throttled")
+    return error
 
 
-def _by_status(response: Response) -> ErrorMeaning:
-    status = response.status
+def _by_status(status: int) -> ErrorMeaning:
     if status == HTTPStatus.UNAUTHORIZED:
         return ErrorMeaning("auth", "the service does not accept the credentials; check them")
     if status == HTTPStatus.FORBIDDEN:
         return ErrorMeaning("access_denied", "the service denies access; check the permissions of the credentials")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
+        return THROTTLED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ErrorMeaning("http_5xx", "the service returned a server error; see its status page if this lasts")
     if status >= HTTPStatus.BAD_REQUEST:
@@ -84,7 +98,7 @@ def _by_status(response: Response) -> ErrorMeaning:
 def _of_another(response: Response) -> ErrorMeaning:
     """The meaning of a response without any sign of the service."""
     if response.status < HTTPStatus.BAD_REQUEST or response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _by_status(response)
+        return _by_status(response.status)
     reason: Reason = "http_5xx" if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "http_4xx"
     return ErrorMeaning(reason, who_answered(response))
 

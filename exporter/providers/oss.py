@@ -16,7 +16,7 @@ from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import ErrorMeaning
+from exporter.providers.error_responses import SLOW_REQUEST, THROTTLED, ErrorMeaning
 from exporter.providers.signatures import oss_v4
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _PAGE: Final = PagePattern("JobListDescriptor")
 _NOT_OFFERED: Final = ErrorMeaning(
     "http_4xx",
     "batch operations are probably not available in this region; see the OSS documentation for regions and features",
+    transient=False,
 )
 _CODES: Final = {
     "AccessDenied": ErrorMeaning(
@@ -50,10 +51,12 @@ _CODES: Final = {
     ),
     "SecurityTokenExpired": ErrorMeaning("auth", "the security token has expired; renew the temporary credentials"),
     "UserDisable": ErrorMeaning("auth", "the account is disabled or has unpaid bills; see the console"),
-    "QpsLimitExceeded": ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second"),
+    "QpsLimitExceeded": THROTTLED,
     "DownloadTrafficRateLimitExceeded": ErrorMeaning(
         "throttled", "too much traffic of this account; scrape less often"
     ),
+    "BadRequest": SLOW_REQUEST,
+    "RequestTimeout": SLOW_REQUEST,
     "NoSuchJob": ErrorMeaning("http_4xx", "the job does not exist; check jobs.ids"),
     "NotImplemented": _NOT_OFFERED,
     "OperationNotSupported": _NOT_OFFERED,
@@ -126,17 +129,17 @@ class Oss:
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_jobs(body, _PAGE)
+        """The page in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
+        return batch_xml.parse_jobs(body, _PAGE, Oss.error)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
-        """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body)
+        """The job in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
+        return batch_xml.parse_job(body, Oss.error)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """The error for a response whose status is not 200."""
+        """The error for a response whose status is not 200, or whose body is an error."""
         return error_responses.to_error(
             response,
             operation=operation,

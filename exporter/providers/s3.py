@@ -6,6 +6,7 @@ of `s3control` (2018-08-20), and https://docs.aws.amazon.com/AmazonS3/latest/API
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
@@ -16,7 +17,7 @@ from exporter.core.interfaces import CredentialNames
 from exporter.providers import batch_xml, error_responses
 from exporter.providers.batch_pattern import PagePattern
 from exporter.providers.endpoint import Endpoint
-from exporter.providers.error_responses import ErrorMeaning
+from exporter.providers.error_responses import SLOW_REQUEST, THROTTLED, ErrorMeaning
 from exporter.providers.signatures import sigv4
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ ACCOUNT_HEADER: Final = "x-amz-account-id"
 _PATH: Final = "/v20180820/jobs"
 
 _DOMAINS: Final = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
+    r"cn-\w+-\d+": "amazonaws.com.cn",
+    r"eu-isoe-\w+-\d+": "cloud.adc-e.uk",
+    r"eusc-(?:de)-\w+-\d+": "amazonaws.eu",
+    r"us-iso-\w+-\d+": "c2s.ic.gov",
+    r"us-isob-\w+-\d+": "sc2s.sgov.gov",
+    r"us-isof-\w+-\d+": "csp.hci.ic.gov",
 }
-"""The domains of partitions other than amazonaws.com, by the start of the names of their regions."""
+"""The domain of each partition other than amazonaws.com, by a pattern of its regions, as in botocore's partitions."""
+
+_NO_FIPS: Final = "cn-"
+"""Regions that start with this have no FIPS endpoints."""
 
 _PAGE: Final = PagePattern("member")
 
@@ -48,7 +54,6 @@ _UNKNOWN_KEY: Final = ErrorMeaning(
     "(China, GovCloud) and whether the region is enabled for the account",
 )
 _EXPIRED: Final = ErrorMeaning("auth", "the session token has expired; renew the temporary credentials")
-_THROTTLED: Final = ErrorMeaning("throttled", "too many requests; scrape less often or lower requests_per_second")
 _UNFIT: Final = ErrorMeaning(
     "http_4xx", "the service does not accept the request; check account_id, region and endpoint"
 )
@@ -90,9 +95,22 @@ _CODES: Final = {
         "the session token is not valid here; renew the temporary credentials; for an opt-in region, which must be "
         "enabled for the account, request them from a regional STS endpoint",
     ),
-    "SlowDown": _THROTTLED,
-    "ThrottlingException": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
+    "BandwidthLimitExceeded": THROTTLED,
+    "EC2ThrottledException": THROTTLED,
+    "LimitExceededException": THROTTLED,
+    "PriorRequestNotComplete": THROTTLED,
+    "ProvisionedThroughputExceededException": THROTTLED,
+    "RequestLimitExceeded": THROTTLED,
+    "RequestThrottled": THROTTLED,
+    "RequestThrottledException": THROTTLED,
+    "SlowDown": THROTTLED,
+    "ThrottledException": THROTTLED,
+    "Throttling": THROTTLED,
+    "ThrottlingException": THROTTLED,
+    "TooManyRequestsException": THROTTLED,
+    "TransactionInProgressException": THROTTLED,
+    "RequestTimeout": SLOW_REQUEST,
+    "RequestTimeoutException": SLOW_REQUEST,
     "BadRequestException": _UNFIT,
     "InvalidRequest": _UNFIT,
     "InvalidRequestException": _UNFIT,
@@ -106,6 +124,21 @@ _CODES: Final = {
         "http_5xx", "the service returned a server error; see the AWS Health Dashboard if this lasts"
     ),
 }
+
+
+def _default_endpoint(section: Section, region: str) -> str:
+    """The endpoint that the service documents for `region` and the section's `use_fips` and `use_dualstack`."""
+    fips = section.boolean("use_fips", default=False)
+    dualstack = section.boolean("use_dualstack", default=False)
+    if section.has("endpoint"):
+        for key, used in {"use_fips": fips, "use_dualstack": dualstack}.items():
+            if used:
+                section.problem(key, "has no effect when endpoint is set; remove one of them")
+    elif fips and region.startswith(_NO_FIPS):
+        section.problem("use_fips", f"the region {region} has no FIPS endpoint; remove it")
+    domain = next((domain for pattern, domain in _DOMAINS.items() if re.fullmatch(pattern, region)), "amazonaws.com")
+    host = f"s3-control{'-fips' if fips else ''}{'.dualstack' if dualstack else ''}"
+    return f"https://{{account_id}}.{host}.{{region}}.{domain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +172,10 @@ class S3:
         """The provider for an account in `region`; problems of its settings are added to the section's."""
         hint = "the 12 digits of the AWS account, in quotes"
         account_id = section.string("account_id", pattern="[0-9]{12}", hint=hint, required=True)
-        domain = next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
         return cls(
             endpoint=Endpoint.from_section(
                 section,
-                f"https://{{account_id}}.s3-control.{{region}}.{domain}",
+                _default_endpoint(section, region),
                 account_id=account_id or "0",  # if it is missing, that is not a problem of the endpoint
                 region=region,
             ),
@@ -192,17 +224,17 @@ class S3:
 
     @staticmethod
     def parse_jobs(body: bytes) -> JobPage:
-        """The page in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_jobs(body, _PAGE)
+        """The page in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
+        return batch_xml.parse_jobs(body, _PAGE, S3.error)
 
     @staticmethod
     def parse_job(body: bytes) -> JobDetail:
-        """The job in `body`. Raises MalformedResponse."""
-        return batch_xml.parse_job(body)
+        """The job in `body`. Raises MalformedResponse, or ServiceError if it is an error."""
+        return batch_xml.parse_job(body, S3.error)
 
     @staticmethod
     def error(response: Response, operation: str) -> ServiceError:
-        """The error for a response whose status is not 200."""
+        """The error for a response whose status is not 200, or whose body is an error."""
         return error_responses.to_error(
             response,
             operation=operation,

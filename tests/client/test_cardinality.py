@@ -59,7 +59,7 @@ def setting(request):
     store = Store(World.stream("many", every=10, keep=100, count=COUNT), clock=lambda: START)
     with (
         serve(create_app(store)) as url,
-        exporting(target_at(url, page_size=PAGE_SIZE, jobs=JobPolicy(max=request.param))) as exporter,
+        exporting(target_at(url, page_size=PAGE_SIZE, jobs=JobPolicy(max=request.param, describe=False))) as exporter,
     ):
         yield Setting(store, exporter)
 

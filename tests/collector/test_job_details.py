@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 
 import pytest
@@ -9,7 +10,6 @@ from exporter.collector import job_details
 from exporter.core.jobs import Job
 from exporter.core.target import JobPolicy
 from exporter.exposition.families import assemble, family_lines
-from exporter.providers.oss import Oss
 from exporter.simulator import Fault, Store, World, create_app
 from exporter.simulator.jobs.plan import Detail
 from tests.rig import parse, rig, target_at, value
@@ -18,7 +18,7 @@ from tests.serving import serve
 pytestmark = pytest.mark.anyio
 
 DESCRIBE = JobPolicy(describe=True)
-WHY = Detail(failure_code="ManifestNotFound", failure_reason='no "manifest" & no checksum')
+WHY = Detail("ManifestNotFound", 'no "manifest" & no checksum', "the owner")
 
 
 def job(number: int, status: str = "Failed") -> Job:
@@ -27,10 +27,10 @@ def job(number: int, status: str = "Failed") -> Job:
 
 @pytest.fixture
 def world():
-    """One failed, one failing, one suspended job, and two jobs that need no reason."""
+    """A failed, a failing, a suspended, an active and a complete job."""
     statuses = ("Failed", "Failing", "Suspended", "Active", "Complete")
     made = World.fixed(job(number, status) for number, status in enumerate(statuses))
-    made.details |= {"job-000": WHY, "job-001": WHY}
+    made.details |= {"job-000": WHY, "job-001": WHY, "job-004": Detail(report=False)}
     return made
 
 
@@ -49,40 +49,54 @@ def list_requests(store: Store) -> int:
     return sum(seen.operation == "ListJobs" for seen in store.requests)
 
 
-async def test_only_jobs_that_need_a_reason_are_described(store, store_url):
-    """Only Failed, Failing and Suspended jobs are requested, and the snapshot has their details."""
+async def test_each_job_is_described(store, store_url):
+    """Each job is requested once, and the snapshot has what DescribeJob adds."""
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
         snapshot = await parts.snapshot()
-    assert described_ids(store) == {"job-000": 1, "job-001": 1, "job-002": 1}
-    parsed = {key: (detail.failure_code, detail.failure_reason) for key, detail in snapshot.details.items()}
+        again = await parts.snapshot()
+    assert described_ids(store) == dict.fromkeys((f"job-{number:03d}" for number in range(5)), 1)
+    assert again.details == snapshot.details
+    details = snapshot.details
+    parsed = {key: (detail.failure_code, detail.failure_reason) for key, detail in details.items()}
     why = (WHY.failure_code, WHY.failure_reason)
-    assert parsed == {"job-000": why, "job-001": why, "job-002": (None, None)}
+    assert parsed == {"job-000": why, "job-001": why} | dict.fromkeys(("job-002", "job-003", "job-004"), (None, None))
+    assert (details["job-000"].status_reason, details["job-000"].report_bucket) == ("the owner", "reports")
+    assert (details["job-004"].status_reason, details["job-004"].report_bucket) == (None, None)
 
 
-async def test_no_job_is_described_by_default(store, store_url):
-    """Without `describe`, a listing makes no calls except ListJobs."""
-    async with rig(target_at(store_url)) as parts:
+async def test_no_job_is_described_without_the_setting(store, store_url):
+    """With `describe: false`, a listing makes no calls except ListJobs."""
+    async with rig(target_at(store_url, jobs=JobPolicy(describe=False))) as parts:
         assert (await parts.snapshot()).details == {}
     assert described_ids(store) == {}
 
 
-async def test_the_details_of_a_finished_job_are_kept(store, world, store_url):
-    """A second listing requests the jobs that may still change, but not the one that has failed for good."""
+async def test_an_answer_is_kept_while_the_status_holds(store, world, store_url):
+    """A second listing requests only the job whose status has changed."""
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
         await parts.snapshot()
         world.listed[1] = world.listed[1]._replace(status="Failed")
         snapshot = await parts.snapshot()
         await parts.snapshot()
-    assert described_ids(store) == {"job-000": 1, "job-001": 2, "job-002": 3}
-    assert snapshot.details.keys() == {"job-000", "job-001", "job-002"}
+    assert described_ids(store) == {"job-000": 1, "job-001": 2, "job-002": 1, "job-003": 1, "job-004": 1}
     assert snapshot.details["job-001"].job.status == "Failed"
 
 
-async def test_a_job_that_moved_on_has_no_old_reason(world, store_url):
-    """A job that was suspended and is now Active has no details."""
+async def test_the_most_urgent_jobs_are_requested_first(store, world, store_url):
+    """Failed and Failing jobs come first, then Suspended ones, then all others; each time the newest first."""
+    order = ("Complete", "Suspended", "Failed", "Active", "Failing", "Suspended", "Failed", "New")
+    world.listed[:] = [job(number, status) for number, status in enumerate(order)]
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
         await parts.snapshot()
+    assert list(described_ids(store)) == [f"job-{number:03d}" for number in (6, 4, 2, 5, 1, 7, 3, 0)]
+
+
+async def test_a_job_that_moved_on_has_no_old_reason(store, world, store_url):
+    """A job that was suspended and is now Active has no details if it cannot be described again."""
+    async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
+        assert "job-002" in (await parts.snapshot()).details
         world.listed[2] = world.listed[2]._replace(status="Active")
+        store.faults.add(Fault("empty", operation="DescribeJob"))
         assert "job-002" not in (await parts.snapshot()).details
 
 
@@ -121,20 +135,29 @@ async def test_a_job_deleted_meanwhile_is_no_error(store, store_url):
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
         snapshot = await parts.snapshot()
     assert (snapshot.error, len(snapshot.jobs)) == (None, 5)
-    assert len(snapshot.details) == 2
+    assert len(snapshot.details) == 4
 
 
-async def test_a_refused_permission_is_logged_once(store, store_url, caplog):
-    """Without oss:DescribeJob the listing is complete, the permission is logged once, and few calls are wasted."""
+async def test_a_missing_permission_is_logged_once(store, store_url, caplog, monkeypatch):
+    """Without oss:DescribeJob the listing is complete, it is logged once, and tried again only after an hour."""
     store.permissions.discard("DescribeJob")
     with caplog.at_level(logging.WARNING):
         async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
             for _ in range(3):
                 snapshot = await parts.snapshot()
                 assert (snapshot.error, len(snapshot.jobs), snapshot.details) == (None, 5, {})
+            assert described_ids(store).total() == 1
+            monkeypatch.setattr(job_details, "DENIED_SECONDS", 0.0)
+            (collector,) = parts.collector._collectors.values()
+            assert 3500 < collector._details._denied_until - time.monotonic() <= 3600
+            collector._details._denied_until -= 3600  # an hour later
+            for _ in range(2):
+                await parts.snapshot()
+            assert described_ids(store).total() == 3
+            store.permissions.add("DescribeJob")
+            assert len((await parts.snapshot()).details) == 5
     (line,) = [record.getMessage() for record in caplog.records]
     assert "oss:DescribeJob" in line
-    assert sum(described_ids(store).values()) <= 3 * job_details.MAX_CONCURRENT_CALLS
 
 
 async def test_slow_responses_do_not_fail_the_listing(store, store_url):
@@ -164,22 +187,15 @@ async def test_a_malformed_response_does_not_fail_the_listing(store, store_url, 
         assert parts.failures().keys() == {"malformed"}
 
 
-async def test_kept_details_are_bounded(world, monkeypatch):
-    """At most MAX_KEPT details are kept; the least recently used one is removed first."""
-    monkeypatch.setattr(job_details, "MAX_KEPT", 3)
-    reasons = job_details.DetailCache()
-    world.listed[:] = [job(number) for number in range(5)]
-    details = {
-        made.id: Oss.parse_job(
-            f"<DescribeJobResult><Job><JobId>{made.id}</JobId><Status>Failed</Status></Job>"
-            "</DescribeJobResult>".encode()
-        )
-        for made in world.listed
-    }
-    reasons.keep({key: details[key] for key in ("job-000", "job-001", "job-002")})
-    assert reasons.detail(world.listed[0]) is not None
-    reasons.keep({"job-003": details["job-003"]})
-    assert [made.id for made in world.listed if reasons.detail(made)] == ["job-000", "job-002", "job-003"]
+async def test_only_answers_for_jobs_with_series_are_kept(world, store_url):
+    """The answer for a job that is listed no more is forgotten."""
+    async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
+        await parts.snapshot()
+        (collector,) = parts.collector._collectors.values()
+        assert len(collector._details._kept) == 5
+        del world.listed[1:]
+        await parts.snapshot()
+        assert collector._details._kept.keys() == {"job-000"}
 
 
 async def test_watched_jobs_have_the_same_series(store, store_url):

@@ -11,6 +11,7 @@ from exporter.collector.selection import (
     DROP_REASONS,
     FAILED_LATELY_SECONDS,
     MAX_FAILED,
+    MAX_STATUSES,
     MAX_TEXT_CHARACTERS,
     MAX_UNFINISHED,
     Selection,
@@ -233,3 +234,23 @@ def test_long_descriptions_are_cut_for_people():
     assert job.description == "x" * (MAX_TEXT_CHARACTERS - 1) + "…"
     fits = Job("a", "Active", description="x" * MAX_TEXT_CHARACTERS)
     assert notable([fits], NOW) == (fits,)
+
+
+def test_statuses_are_bounded():
+    """Of many different statuses 50 are shown, the same ones each time; jobs in the others are counted as Other."""
+    made = [Job(f"job-{number}", f"Status{number:04d}") for number in range(5000)] + [Job("a", "Failed")]
+    for jobs in (made, made[::-1]):
+        selection = select(jobs, statuses=(), max_age=0.0, maximum=10_000, now=0.0)
+        assert len(selection.counts) == MAX_STATUSES == 50
+        assert sum(selection.counts.values()) == len(selection.jobs) == 5001
+        assert (selection.counts["Failed"], selection.counts["Other"]) == (1, 5000 - 36)
+        assert selection.counts["Status0035"] == 1
+        assert {job.status for job in selection.jobs} <= selection.counts.keys()
+
+
+def test_as_many_statuses_as_are_shown_are_left_alone():
+    """With exactly 50 different statuses each one is shown."""
+    jobs = [Job(f"job-{number}", f"Status{number}") for number in range(MAX_STATUSES - len(STATUSES))]
+    selection = select(jobs, statuses=(), max_age=0.0, maximum=10_000, now=0.0)
+    assert selection.jobs == tuple(jobs)
+    assert "Other" not in selection.counts

@@ -16,6 +16,7 @@ from exporter.simulator import Fault, Store, World, create_app, make_jobs
 from tests.rawserver import EMPTY_PAGE, raw_server
 from tests.rig import rig, target_at
 from tests.serving import serve
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -202,6 +203,17 @@ async def test_describing_jobs_respects_the_shortest_deadline(store, target):
     async with rig(target(jobs=JobPolicy(describe=True))) as parts:
         patient, joined = await asyncio.gather(parts.snapshot(8.0), parts.snapshot(1.5))
     assert (patient.error, joined.error) == (None, None)
+
+
+async def test_ending_a_run_that_describes_jobs_keeps_its_listing(store, target):
+    """If the runs are ended while jobs are described, the listing is complete, and only details are missing."""
+    store.faults.add(Fault("delay", operation="DescribeJob", seconds=30))
+    async with rig(target(jobs=JobPolicy(describe=True))) as parts:
+        scrape = asyncio.create_task(parts.snapshot())
+        await asyncio.to_thread(until, lambda: any(seen.operation == "DescribeJob" for seen in store.requests))
+        parts.collector.stop()
+        snapshot = await scrape
+    assert (snapshot.error, len(snapshot.jobs), snapshot.details) == (None, 25, {})
 
 
 async def test_serve_stale_for_keeps_the_jobs_for_a_time(store, target):

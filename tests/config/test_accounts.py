@@ -56,7 +56,7 @@ def test_the_smallest_file_has_the_defaults(targets):
         ("jobs: {statuses: [Active, Failed]}", "jobs", JobPolicy(statuses=frozenset({"Active", "Failed"}))),
         (f"jobs: {{statuses: [{', '.join(STATUSES)}]}}", "jobs", JobPolicy(statuses=frozenset(STATUSES))),
         ("jobs: {max_age: 7d, max: 5}", "jobs", JobPolicy(max_age=604800.0, max=5)),
-        ("jobs: {description: false, describe: false, ids: []}", "jobs", JobPolicy(description=False)),
+        ("jobs: {description: false, describe: false, ids: []}", "jobs", JobPolicy(description=False, describe=False)),
         (
             'proxy_url: "http://user:pass@proxy.example:3128"',
             "connection",
@@ -242,6 +242,12 @@ def test_a_certificate_needs_its_key(problems):
     text = "defaults: {tls: {cert_file: c}}\naccounts: [{provider: oss, account: a, regions: [r], tls: {key_file: k}}]"
     [target] = parse(text.encode(), file="f", environment={}).targets
     assert (target.connection.cert_file, target.connection.key_file) == ("c", "k")
+
+
+def test_jobs_are_described_by_default(targets):
+    """Without the key, jobs are described, and `ids` alone is no problem."""
+    for text in ("", "jobs: {ids: [job-1]}"):
+        assert all(target.jobs.describe for target in targets(text))
 
 
 def test_describe_has_no_effect_with_ids(problems):

@@ -116,6 +116,9 @@ def _without_status(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
 def _described(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
     failure = GaugeMetricFamily("batchops_job_failure_info", "", labels=(*JOB, "failure_code", "failure_reason"))
     suspended = GaugeMetricFamily("batchops_job_suspended_timestamp_seconds", "", labels=JOB)
+    cause = GaugeMetricFamily("batchops_job_suspended_info", "", labels=(*JOB, "cause"))
+    reason = GaugeMetricFamily("batchops_job_status_reason_info", "", labels=(*JOB, "reason"))
+    report = GaugeMetricFamily("batchops_job_report_info", "", labels=(*JOB, "bucket", "prefix"))
     for snapshot in snapshots:
         target = _labels(snapshot.provider, snapshot.account, snapshot.region)
         for job in snapshot.jobs:
@@ -127,4 +130,10 @@ def _described(snapshots: list[Snapshot]) -> list[GaugeMetricFamily]:
                 failure.add_metric((*labels, *_labels(detail.failure_code, detail.failure_reason)), 1)
             if detail.suspended is not None:
                 suspended.add_metric(labels, detail.suspended)
-    return [failure, suspended]
+            if detail.suspended_cause:
+                cause.add_metric((*labels, *_labels(detail.suspended_cause)), 1)
+            if detail.status_reason:
+                reason.add_metric((*labels, *_labels(detail.status_reason)), 1)
+            if detail.report_bucket or detail.report_prefix:
+                report.add_metric((*labels, *_labels(detail.report_bucket, detail.report_prefix)), 1)
+    return [failure, suspended, cause, reason, report]

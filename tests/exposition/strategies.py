@@ -73,6 +73,10 @@ details = st.builds(
     failure_code=st.none() | texts,
     failure_reason=st.none() | texts,
     suspended=st.none() | times,
+    suspended_cause=st.none() | texts,
+    status_reason=st.none() | texts,
+    report_bucket=st.none() | texts,
+    report_prefix=st.none() | texts,
 )
 counts_by_status = st.lists(
     st.tuples(words, counts), max_size=4, unique_by=lambda pair: without_line_breaks(pair[0])

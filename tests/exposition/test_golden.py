@@ -45,8 +45,16 @@ SNAPSHOTS = (
         duration=0.25,
         jobs=JOBS,
         details={
-            "b-3004": JobDetail(JOBS[3], "AccessDenied", 'The role "batch" may not read oss://inventory'),
-            "b-3006": JobDetail(JOBS[4], suspended=1760001060),
+            "b-3003": JobDetail(JOBS[2], report_bucket="reports"),
+            "b-3004": JobDetail(
+                JOBS[3],
+                "AccessDenied",
+                'The role "batch" may not read oss://inventory',
+                status_reason="failed",
+                report_bucket="acs:oss:::reports",
+                report_prefix="2025/b",
+            ),
+            "b-3006": JobDetail(JOBS[4], suspended=1760001060, suspended_cause="Waiting for confirmation"),
         },
         counts=dict.fromkeys(STATUSES, 0)
         | {"Suspended": 1, "Active": 1, "New": 1, "Complete": 41, "Failed": 1, "Frozen": 1},

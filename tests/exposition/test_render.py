@@ -30,6 +30,9 @@ CONTRACT = {
     "batchops_job_termination_timestamp_seconds": ("job_id",),
     "batchops_job_failure_info": ("job_id", "failure_code", "failure_reason"),
     "batchops_job_suspended_timestamp_seconds": ("job_id",),
+    "batchops_job_suspended_info": ("job_id", "cause"),
+    "batchops_job_status_reason_info": ("job_id", "reason"),
+    "batchops_job_report_info": ("job_id", "bucket", "prefix"),
     "batchops_up": (),
     "batchops_jobs": ("status",),
     "batchops_scrape_duration_seconds": (),
@@ -104,7 +107,9 @@ def test_every_family_shows_its_labels():
     full = replace(
         BASE,
         jobs=(FULL_JOB,),
-        details={FULL_JOB.id: JobDetail(FULL_JOB, "AccessDenied", "no role", 1760000050)},
+        details={
+            FULL_JOB.id: JobDetail(FULL_JOB, "AccessDenied", "no role", 1760000050, "confirm", "asked", "reports", "a/")
+        },
         counts={"Active": 1},
         dropped={"max": 0},
         unreadable=0,
@@ -151,7 +156,7 @@ def test_no_label_has_a_line_break(char):
         pages=1,
         duration=0.5,
         jobs=(job,),
-        details={label: JobDetail(job, label, label, 1760000050)},
+        details={label: JobDetail(job, label, label, 1760000050, label, label, label, label)},
         counts={label: 1},
         dropped={label: 0},
         error=ServiceError("denied", reason="access_denied", status=403, code=label),

@@ -35,6 +35,7 @@ accounts:
     account: prod
     regions: [cn-hangzhou, ap-southeast-1]
     credentials: {source: static, access_key_id: key, access_key_secret: secret}
+    jobs: {describe: false}
 """
 """Two targets."""
 

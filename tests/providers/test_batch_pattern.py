@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from exporter.client.session import MAX_PAGE_BYTES
 from exporter.core.errors import MalformedResponse
-from exporter.providers import batch_xml, xml
+from exporter.providers import batch_xml
 from exporter.providers.batch_pattern import PagePattern
-from exporter.providers.xml import MAX_MARKS, SMALL_BYTES
+from exporter.providers.cos import Cos
 from tests.providers.batch_documents import write
 from tests.providers.test_xml_attacks import BROKEN, COSTLY, DOCTYPES, MAX_GROWTH_MIB
 
@@ -37,7 +37,7 @@ def agree(document: Document) -> bool:
     by_pattern = PATTERNS[document.item].parse(document.body)
     if by_pattern is None:
         return False
-    by_xml = batch_xml._parse_page(document.body, document.item)
+    by_xml = batch_xml._parse_page(document.body, document.item, Cos.error)
     assert repr(by_pattern) == repr(by_xml._replace(parser="pattern"))
     return True
 
@@ -137,20 +137,10 @@ def test_only_utf_8_is_recognised(encoding):
     assert PATTERNS["member"].parse(PLAIN.encode(encoding)) is None
 
 
-def test_both_parsers_have_the_same_limit_of_markup():
-    """A page with too much markup is refused by the pattern because the XML parser refuses it, too."""
-    body = PLAIN.replace("<JobId>", f"<A>{'+' * SMALL_BYTES}</A><JobId>").encode()
-    assert PATTERNS["member"].parse(body.replace(b"+", b"=", MAX_MARKS // 2)) is not None
-    body = body.replace(b"+", b"=")
-    assert PATTERNS["member"].parse(body) is None
-    with pytest.raises(MalformedResponse, match="more markup"):
-        xml.parse(body)
-
-
 def test_pages_are_parsed_by_the_pattern_first():
     """A plain page reports the parser `pattern`; a page that the pattern refuses, `xml`, with the same jobs."""
-    plain = batch_xml.parse_jobs(PLAIN.encode(), PATTERNS["member"])
-    other = batch_xml.parse_jobs(f"{PLAIN}<!-- -->".encode(), PATTERNS["member"])
+    plain = batch_xml.parse_jobs(PLAIN.encode(), PATTERNS["member"], Cos.error)
+    other = batch_xml.parse_jobs(f"{PLAIN}<!-- -->".encode(), PATTERNS["member"], Cos.error)
     assert (plain.parser, other.parser) == ("pattern", "xml")
     assert plain.jobs == other.jobs
     assert plain.jobs[0].description == "a & é"
@@ -163,15 +153,12 @@ def test_attacks_on_xml_parsers_are_refused(name):
     body = body if isinstance(body, bytes) else body.encode()
     assert PATTERNS["member"].parse(body) is None
     with pytest.raises(MalformedResponse):
-        batch_xml.parse_jobs(body, PATTERNS["member"])
+        batch_xml.parse_jobs(body, PATTERNS["member"], Cos.error)
 
 
 def filled(start: str, piece: str, end: str) -> bytes:
-    """A page as long as it may be, or with as much markup."""
-    marks = sum(map(piece.count, "<=&\n"))
+    """A page as long as it may be."""
     count = (MAX_PAGE_BYTES - len(start) - len(end)) // len(piece.encode())
-    if marks:
-        count = min(count, MAX_MARKS // marks - 50)
     return (start + piece * count + end).encode()
 
 
@@ -205,7 +192,7 @@ LONG: dict[str, Callable[[], bytes]] = {
     "long white space at the end": lambda: filled(HEAD + TAIL, " ", "a"),
     "long white space between leaves": lambda: filled(HEAD + JOB, " ", TAIL),
 }
-"""Pages that make a careless pattern slow: as long, or with as much markup, as is allowed."""
+"""Pages that make a careless pattern slow: as long as is allowed."""
 
 CHILD = """
 import json, re, sys, time
@@ -213,6 +200,7 @@ from pathlib import Path
 from exporter.core.errors import MalformedResponse
 from exporter.providers import batch_xml
 from exporter.providers.batch_pattern import PagePattern
+from exporter.providers.cos import Cos
 
 def mib(name):  # of this process alone, as getrusage() would begin with the memory of the parent
     return int(re.search(rf"{name}:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
@@ -222,7 +210,7 @@ before, start = mib("VmRSS"), time.process_time()
 page = pattern.parse(body)
 seconds = time.process_time() - start
 try:
-    other = batch_xml._parse_page(body, "member")
+    other = batch_xml._parse_page(body, "member", Cos.error)
 except MalformedResponse:
     other = None
 same = page is None or page._replace(parser="xml") == other

@@ -144,7 +144,7 @@ def test_an_empty_body_has_its_own_message(body):
 def test_names_come_with_and_without_their_namespace():
     """An element's name is split into local name and namespace; the latter may be empty."""
     plain, spaced = parse(b"<Result/>"), parse(b'<Result xmlns="http://a.example/b/"/>')
-    assert [xml.local_name(root) for root in (plain, spaced)] == ["Result", "Result"]
+    assert [xml.local_name(root.tag) for root in (plain, spaced)] == ["Result", "Result"]
     assert [xml.namespace(root) for root in (plain, spaced)] == ["", "{http://a.example/b/}"]
 
 

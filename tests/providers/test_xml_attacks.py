@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.client.session import MAX_PAGE_BYTES
 from exporter.core.errors import MalformedResponse
-from exporter.providers.xml import MAX_MARKS, MAX_NAMESPACE_CHARACTERS, parse
+from exporter.providers.xml import MAX_ATTRIBUTES, MAX_NAMESPACE_CHARACTERS, MAX_TAGS, parse
 
 MAX_GROWTH_MIB = 300
 """Limit for the worst of the documents."""
@@ -161,17 +161,23 @@ MARKUP = "the response contains more markup than any page of jobs"
 LONG_SPACE = "the response has a namespace of over 100 characters"
 COSTLY = {
     "a million deep": (lambda: repeated(b"<a>", 10**6) + b"</a>" * 10**6, MARKUP),
-    "deepest": (lambda: b"<a>" * (MAX_MARKS // 2) + b"</a>" * (MAX_MARKS // 2), ""),
-    "deepest, inspected": (lambda: b"<!---->" + b"<a>" * (MAX_MARKS // 2 - 1) + b"</a>" * (MAX_MARKS // 2 - 1), ""),
-    "never closed": (lambda: b"<a>" * MAX_MARKS, "not well-formed"),
+    "deepest": (lambda: b"<a>" * (MAX_TAGS // 2) + b"</a>" * (MAX_TAGS // 2), ""),
+    "deepest, inspected": (lambda: b"<!---->" + b"<a>" * (MAX_TAGS // 2 - 1) + b"</a>" * (MAX_TAGS // 2 - 1), ""),
+    "never closed": (lambda: b"<a>" * MAX_TAGS, "not well-formed"),
+    "one tag too many": (lambda: b"<a/>" * (MAX_TAGS + 1), MARKUP),
     "filled with tags": (lambda: filled(b"<a>", b"</a>", b"<b/>"), MARKUP),
     "filled with line ends": (lambda: filled(b"<a>", b"</a>", b"ab\n"), MARKUP),
     "filled with returns": (lambda: filled(b"<a>", b"</a>", b"ab\r"), MARKUP),
     "filled with references": (lambda: filled(b"<a>", b"</a>", b"&#256;"), MARKUP),
     "filled with attributes": (lambda: numbered(b' b%d=""', 10**6, b"<a", b"/>"), MARKUP),
     "most attributes in a namespace": (
-        lambda: numbered(b' p:b%d=""', MAX_MARKS - 9, b'<a xmlns:p="' + SPACE + b'"', b"/>"),
+        lambda: numbered(b' p:b%d=""', MAX_ATTRIBUTES - 1, b'<a xmlns:p="' + SPACE + b'"', b"/>"),
         "",
+    ),
+    "one attribute too many": (lambda: numbered(b" b%d = ''", MAX_ATTRIBUTES + 1, b"<a", b"/>"), MARKUP),
+    "attributes in UTF-16": (
+        lambda: in_utf_16(numbered(b" b%d=''", MAX_ATTRIBUTES + 1, b"<a", b"/>").decode(), "le"),
+        MARKUP,
     ),
     "long namespace": (lambda: numbered(b"<b%d/>", 1000, b'<a xmlns="' + b"u" * 10**7 + b'">'), LONG_SPACE),
     "long namespace of a prefix": (

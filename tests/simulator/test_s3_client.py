@@ -57,7 +57,7 @@ counts = st.none() | st.integers(0, 2**63 - 1)
 times = st.none() | st.integers(1, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)  # 0 counts as omitted
 jobs = st.builds(
     Job,
-    id=texts.filter(str.strip),
+    id=texts.map(lambda text: text.replace("\r", "")).filter(str.strip),  # with a line break it would be malformed
     status=st.sampled_from(STATUSES),
     operation=st.none() | st.sampled_from(["S3PutObjectCopy", "LambdaInvoke"]),
     description=st.none() | texts.filter(bool),
@@ -120,7 +120,7 @@ def test_the_official_parser_and_ours_read_what_is_written(session, listed, toke
     parsed = botocore.parsers.RestXMLParser().parse(answer, shape)
     assert [read(job) for job in parsed.get("Jobs", [])] == listed
     assert parsed.get("NextToken") == token
-    assert S3.parse_jobs(body)[:2] == ([job._replace(id=job.id.strip()) for job in listed], token)
+    assert S3.parse_jobs(body)[:2] == (listed, token)
 
 
 @pytest.mark.parametrize("size", [1, 7, 28, 1000])

@@ -50,7 +50,8 @@ LAYOUT: Final = xml_writer.XmlLayout(
     time=int,
     fixed={
         "Manifest": "<Location><Bucket>inventory</Bucket><Object>manifest.json</Object></Location>",
-        "Report": "<Bucket>reports</Bucket><Enabled>true</Enabled><Format>Report_CSV_20250115</Format>",
+        "Report": "<Bucket>reports</Bucket><Enabled>true</Enabled><Format>Report_CSV_20250115</Format>"
+        "<Prefix>result</Prefix>",
         "RoleArn": "acs:ram::1234567890123456:role/batch",
     },
     suspension=False,

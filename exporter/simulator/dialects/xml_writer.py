@@ -75,8 +75,9 @@ def described(job: Job, detail: Detail, layout: XmlLayout) -> bytes:
         "Operation": f"<{job.operation}/>" if job.operation and job.operation.isidentifier() else "",
         "Priority": job.priority,
         "Status": _text(job.status),
+        **({} if detail.report else {"Report": "<Enabled>false</Enabled>"}),
         "StatusUpdateReason": _text(detail.status_update_reason),
-        "SuspendedCause": None if suspended is None else "Waiting for confirmation",
+        "SuspendedCause": None if suspended is None else _text(detail.suspended_cause),
         "SuspendedDate": _time(suspended, layout),
         "TerminationDate": _time(job.terminated, layout),
     }

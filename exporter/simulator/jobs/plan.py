@@ -62,7 +62,11 @@ class Detail:
     failure_reason: str = ""
     status_update_reason: str = ""
     suspended: int | None = None
+    suspended_cause: str = "Waiting for confirmation"
+    """Only if `suspended`."""
     confirmation_required: bool = False
+    report: bool = True
+    """The job writes a completion report."""
 
 
 @dataclass(frozen=True, slots=True)
