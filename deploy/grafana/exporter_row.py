@@ -40,7 +40,7 @@ def add(board: Dashboard) -> None:
             Query(f"sum(rate({retries}))", "retries"),
             size=THIRD,
             colors={"retries": "orange"},
-            unit="reqps",
+            counts=True,
         )
     )
     throttled = failures.replace("}", ',reason="throttled"}')
@@ -54,7 +54,7 @@ def add(board: Dashboard) -> None:
             Query(f"sum by (reason) (rate({others})) > 0", "{{reason}}"),
             size=THIRD,
             colors={"throttled": "orange"},
-            unit="reqps",
+            counts=True,
         )
     )
     buckets = 'batchops_api_request_duration_seconds_bucket{provider=~"$provider"}[$__rate_interval]'
@@ -79,6 +79,7 @@ def add(board: Dashboard) -> None:
             Query(f"{expiry} - time()", _LEGEND),
             size=THIRD,
             unit="s",
+            empty="no key expires",
         )
     )
     dropped = f"max by (provider, account, region, reason) (batchops_scrape_jobs_dropped{{{TARGET}}})"
@@ -91,6 +92,7 @@ def add(board: Dashboard) -> None:
             Query(f"sum({unreadable})", "unreadable values"),
             size=THIRD,
             colors={"unreadable values": "orange", "dropped: max": "red"},
+            counts=True,
         )
     )
 
@@ -123,8 +125,9 @@ def _targets() -> table.Panel:
             "Unreadable": "Unreadable",
             "Keys expire": "Keys expire",
         },
-        widths={"State": 75, "Last success": 130, "Duration": 90, "Jobs": 80, "Dropped": 85, "Unreadable": 100},
-        sort="Target",
+        widths={"State": 75, "Last success": 160, "Duration": 90, "Jobs": 80, "Dropped": 85, "Unreadable": 100},
+        sort="State",
+        descending=False,
         size=Size(24, 8),
     )
 

@@ -68,7 +68,6 @@ def _now(board: Dashboard) -> None:
             "Tasks per second",
             "Completed tasks, as the mean of 5 minutes.",
             Query(f"max(rate(batchops:job_tasks_done:max{{{JOB}}}[5m]))"),
-            unit="cps",
         )
     )
     failed, done = (f"max(batchops:job_tasks_{kind}:max{{{JOB}}})" for kind in ("failed", "done"))
@@ -141,7 +140,7 @@ def _joined(expression: str, separator: str, first: str, second: str) -> str:
 def _tasks() -> timeseries.Panel:
     done, failed, total = (f"max(batchops:job_tasks{kind}:max{{{JOB}}})" for kind in ("_done", "_failed", ""))
     result = series(
-        "Tasks",
+        "Tasks over time",
         "Tasks that succeeded and that failed, and the number of all tasks as a line.",
         Query(f"{done} - {failed}", "succeeded"),
         Query(failed, "failed"),
@@ -163,7 +162,6 @@ def _speed(board: Dashboard) -> None:
             Query(f"max({done} - {failed})", "succeeded"),
             Query(f"max({failed})", "failed"),
             colors={"succeeded": "green", "failed": "red"},
-            unit="cps",
         )
     )
     board.with_panel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from deploy.grafana import boards, exporter_row
-from deploy.grafana.panels import STATUS_COLORS, Query, Size, Threshold, bars, number, row, series, states
+from deploy.grafana.panels import STATUS_COLORS, Query, Size, Threshold, number, row, series, states
 from deploy.grafana.queries import (
     CREATED,
     ENDED,
@@ -126,7 +126,6 @@ def _jobs(board: Dashboard) -> None:
             "Completed tasks of the Active jobs, as the mean of 5 minutes. The variables Status and Job do not apply.",
             *(Query(f"sum(batchops:tasks_{kind}:rate5m{rates})", kind) for kind in ("succeeded", "failed")),
             colors={"succeeded": "green", "failed": "red"},
-            unit="cps",
         )
     )
     code = f'batchops:newest_job_status:code{{{TARGET},operation=~"$operation",job_id=~"$job"}}'
@@ -153,9 +152,9 @@ def _table() -> table.Panel:
             f"max by ({JOB_LABELS}, status, operation, description) (1000 * {chosen})",
             "Created",
             unit="dateTimeFromNow",
-            width=125,
+            width=160,
         ),
-        Column(of(f"batchops:job_progress:ratio{{{TARGET}}}", chosen), "Progress", unit="percentunit", bar=True),
+        Column(of(f"batchops:job_progress:ratio{{{TARGET}}}", chosen), "Progress", unit="percentunit", bar="blue"),
         Column(of(f"batchops:job_eta:seconds{{{TARGET}}}", chosen), "Time left", unit="s", width=90),
         Column(
             of(f"batchops:job_tasks_failed:max{{{TARGET}}} / (batchops:job_tasks_done:max{{{TARGET}}} > 0)", chosen),
@@ -180,7 +179,7 @@ def _table() -> table.Panel:
             "account": "Account",
             "region": "Region",
         },
-        widths={"status": 95, "operation": 155, "provider": 80, "account": 90, "region": 120},
+        widths={"status": 95, "operation": 165, "job_id": 130, "provider": 80, "account": 90, "region": 130},
         sort="Created",
         size=Size(24, 13),
     )
@@ -192,13 +191,16 @@ def _failures(board: Dashboard) -> None:
     reasons = f"max by ({JOB_LABELS}, failure_code) (batchops_job_failure_info{{{TARGET}}})"
     failed = f'{ENDED_AT}{{{JOBS},status="Failed"}}'
     board.with_panel(
-        bars(
+        joined(
             "Failed jobs by reason",
             "The service's own codes, as DescribeJob returns them. A job whose reason is not known yet is not counted: "
             "a listing describes at most 20 jobs.",
-            Query(f"sort_desc(count by (failure_code) ({reasons} and on ({JOB_LABELS}) {failed}))", "{{failure_code}}"),
+            Column(f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {failed})", "Jobs", bar="red"),
+            key="failure_code",
+            show={"failure_code": "Reason", "Jobs": "Jobs"},
+            widths={"failure_code": 190},
+            sort="Jobs",
             size=Size(8, 9),
-            color="red",
         )
     )
     chosen = newest(ROWS, ',status="Failed"', family=ENDED_AT)
@@ -210,7 +212,7 @@ def _failures(board: Dashboard) -> None:
                 f"max by ({JOB_LABELS}, operation, description) (1000 * {chosen})",
                 "Failed",
                 unit="dateTimeFromNow",
-                width=125,
+                width=160,
             ),
             Column(
                 "max by (job_id, failure_code, failure_reason) "
@@ -230,10 +232,11 @@ def _failures(board: Dashboard) -> None:
             },
             widths={
                 "failure_code": 170,
-                "operation": 155,
+                "operation": 165,
+                "job_id": 130,
                 "provider": 80,
                 "account": 90,
-                "region": 120,
+                "region": 130,
             },
             sort="Failed",
             size=Size(16, 9),

@@ -1,11 +1,10 @@
-"""The kinds of panel: one number, series over time, states over time, bars. Tables are in `tables`."""
+"""The kinds of panel: one number, series over time, states over time. Tables are in `tables`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, TypeVar, Unpack
 
 from grafana_foundation_sdk.builders import (
-    bargauge,
     common,
     dashboard,
     prometheus,
@@ -40,7 +39,7 @@ STATUS_COLORS: Final = {
 }
 """Orange and red need a person; grey and green do not."""
 
-Panel = TypeVar("Panel", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
+Panel = TypeVar("Panel", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
 
 class Query(NamedTuple):
@@ -65,12 +64,13 @@ class Size(NamedTuple):
 
 
 class Style(TypedDict, total=False):
-    """What any kind of panel can have. Without a unit, a number is shortened: 12.3 K."""
+    """What any kind of panel can have. Without a unit, a number is shortened: 12.3 K. `empty` is shown without data."""
 
     unit: str
     decimals: int
     thresholds: Sequence[Threshold]
     mappings: Sequence[models.ValueMapping]
+    empty: str
 
 
 SMALL: Final = Size(4, 4)
@@ -97,13 +97,16 @@ def series(
     size: Size = HALF,
     colors: Mapping[str, str] | None = None,
     stacked: bool = False,
+    counts: bool = False,
     **style: Unpack[Style],
 ) -> timeseries.Panel:
-    """Returns lines over time, or stacked areas; `colors` are by legend."""
+    """Returns lines over time, or stacked areas; `colors` are by legend. An axis of `counts` goes up to 1 at least."""
     result = finished(timeseries.Panel(), title, description, size, **style)
     for index, query in enumerate(queries):
         result.with_target(over_time(query, index))
     result.min(0).line_width(1).fill_opacity(60 if stacked else 10).show_points(options.VisibilityMode.NEVER)
+    if counts:
+        result.axis_soft_max(1)
     if stacked:
         result.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
     legend = common.VizLegendOptions().display_mode(options.LegendDisplayMode.LIST)
@@ -124,16 +127,6 @@ def states(title: str, description: str, query: Query, size: Size) -> statetimel
     return result
 
 
-def bars(
-    title: str, description: str, query: Query, *, size: Size, color: str, **style: Unpack[Style]
-) -> bargauge.Panel:
-    """Returns a bar for each series, with its number."""
-    result = finished(bargauge.Panel(), title, description, size, **style)
-    result.with_target(instant(query)).orientation(options.VizOrientation.HORIZONTAL).min(0)
-    result.display_mode(options.BarGaugeDisplayMode.BASIC).color_scheme(fixed(color))
-    return result
-
-
 def finished(panel: Panel, title: str, description: str, size: Size, **style: Unpack[Style]) -> Panel:
     """Returns `panel` with what every kind has."""
     panel.title(title).description(description).datasource(SOURCE).span(size.width).height(size.height)
@@ -142,6 +135,8 @@ def finished(panel: Panel, title: str, description: str, size: Size, **style: Un
         panel.decimals(style["decimals"])
     panel.thresholds(_steps(style.get("thresholds", ())))
     panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+    if "empty" in style:
+        panel.no_value(style["empty"])
     if "mappings" in style:
         panel.mappings(list(style["mappings"]))
     return panel
@@ -151,11 +146,6 @@ def _steps(thresholds: Sequence[Threshold]) -> dashboard.ThresholdsConfig:
     first = models.Threshold(None, "green" if thresholds else "blue")
     steps = [first, *(models.Threshold(*step) for step in thresholds)]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
-
-
-def fixed(color: str) -> dashboard.FieldColor:
-    """Returns a colour that does not depend on the value."""
-    return dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color(color)
 
 
 def over_time(query: Query, index: int = 0) -> prometheus.Dataquery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
@@ -35,8 +35,8 @@ class Column(NamedTuple):
     thresholds: Sequence[Threshold] = ()
     texts: Mapping[str, tuple[str, str]] | None = None
     """Texts and colours instead of values."""
-    bar: bool = False
-    """Drawn as a bar from 0 to 1."""
+    bar: str = ""
+    """The colour of a bar from 0 to the greatest value, or to 1 for a share."""
 
 
 def joined(
@@ -48,12 +48,13 @@ def joined(
     widths: Mapping[str, int],
     sort: str,
     size: Size,
+    descending: bool = True,
 ) -> table.Panel:
     """Returns a table with a row for each value of the label `key`, which every query has.
 
     `show` has the labels and the names of columns in their order from left to right, each with its heading. A label
     must be of one query only, but for `key`. `widths` of labels are in pixels. `sort` is a heading; the greatest
-    value comes first.
+    value comes first, or the least.
     """
     result = finished(table.Panel(), title, description, size)
     names = [column.name or f"unused {index}" for index, column in enumerate(columns)]
@@ -83,7 +84,9 @@ def joined(
     for name, width in widths.items():
         result.override_by_name(show[name], [models.DynamicConfigValue("custom.width", width)])
     _style_labels(result, show)
-    result.sort_by([common.TableSortByFieldState().display_name(sort).desc(desc=True)])
+    result.with_transformation(
+        models.DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": sort, "desc": descending}]})
+    )
     return result.cell_height(options.TableCellHeight.SM)
 
 
@@ -99,7 +102,8 @@ def _style(column: Column) -> list[models.DynamicConfigValue]:
         style["mappings"] = [value_mapping(column.texts)]
         style["custom.cellOptions"] = {"type": "color-text"}
     if column.bar:
-        style |= {"min": 0, "max": 1, "color": {"mode": "fixed", "fixedColor": "blue"}}
+        style |= {"min": 0, "color": {"mode": "fixed", "fixedColor": column.bar}}
+        style |= {"max": 1} if column.unit == "percentunit" else {}
         style["custom.cellOptions"] = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     return [models.DynamicConfigValue(name, value) for name, value in style.items()]
 
