@@ -125,7 +125,7 @@ def _targets() -> table.Panel:
             "Unreadable": "Unreadable",
             "Keys expire": "Keys expire",
         },
-        widths={"State": 75, "Last success": 160, "Duration": 90, "Jobs": 80, "Dropped": 85, "Unreadable": 100},
+        widths={"State": 65, "Last success": 150, "Duration": 85, "Jobs": 70, "Dropped": 80, "Unreadable": 100},
         sort="State",
         descending=False,
         size=Size(24, 8),

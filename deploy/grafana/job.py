@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.grafana import boards
-from deploy.grafana.panels import HALF, Query, Size, Threshold, code_mapping, number, series, states
+from deploy.grafana.panels import Query, Size, Threshold, code_mapping, number, series, states
 from deploy.grafana.queries import CREATED, KIND, TARGET, status_code
 from deploy.grafana.tables import facts
 
@@ -65,7 +65,7 @@ def _now(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Tasks per second",
+            "Tasks/s",
             "Completed tasks, as the mean of 5 minutes.",
             Query(f"max(rate(batchops:job_tasks_done:max{{{JOB}}}[5m]))"),
         )
@@ -73,7 +73,7 @@ def _now(board: Dashboard) -> None:
     failed, done = (f"max(batchops:job_tasks_{kind}:max{{{JOB}}})" for kind in ("failed", "done"))
     board.with_panel(
         number(
-            "Failed tasks",
+            "Failed %",
             "Share of failed tasks among the completed ones. An alert fires above 1 %.",
             Query(f"{failed} / ({done} > 0)"),
             unit="percentunit",
@@ -83,8 +83,8 @@ def _now(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Suspended",
-            "Since when the job waits for a person to confirm it. It fails after 14 days without one.",
+            "Waiting",
+            "Since when a Suspended job waits for a person to confirm it. It fails after 14 days without one.",
             Query(f"1000 * max(batchops_job_suspended_timestamp_seconds{{{JOB}}})"),
             unit="dateTimeFromNow",
             thresholds=[Threshold(1, "orange")],
@@ -122,7 +122,7 @@ def _facts() -> table.Panel:
             "Status reason": _text(f"batchops_job_status_reason_info{{{JOB}}}", "reason"),
             "Completion report": _joined(f"batchops_job_report_info{{{JOB}}}", "/", "bucket", "prefix"),
         },
-        HALF,
+        Size(12, 10),
     )
 
 
@@ -146,6 +146,7 @@ def _tasks() -> timeseries.Panel:
         Query(failed, "failed"),
         Query(total, "all tasks"),
         colors={"succeeded": "green", "failed": "red", "all tasks": "text"},
+        size=Size(12, 10),
         stacked=True,
     )
     line = {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0}
@@ -157,11 +158,12 @@ def _speed(board: Dashboard) -> None:
     done, failed = (f"rate(batchops:job_tasks_{kind}:max{{{JOB}}}[$__rate_interval])" for kind in ("done", "failed"))
     board.with_panel(
         series(
-            "Tasks per second over time",
+            "Tasks per second",
             "A line at 0 is a job that makes no progress.",
             Query(f"max({done} - {failed})", "succeeded"),
             Query(f"max({failed})", "failed"),
             colors={"succeeded": "green", "failed": "red"},
+            counts=True,
         )
     )
     board.with_panel(

@@ -67,7 +67,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Failed, 24 h",
+            "Failed 24h",
             "Jobs that failed in the last 24 hours.",
             Query(f'count({ENDED_AT}{{{JOBS},status="Failed"}}) or vector(0)'),
             thresholds=[Threshold(1, "red")],
@@ -79,7 +79,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Failed tasks",
+            "Failed %",
             "Share of failed tasks among the completed tasks of all recent jobs. An alert fires if one job has more "
             "than 1 %.",
             Query(f"{failed} / ({done} > 0)"),
@@ -90,7 +90,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Longest left",
+            "Time left",
             "Time until the last Active job is done, at its speed of the last 30 minutes.",
             Query(f"max(batchops:job_eta:seconds{{{TARGET}}} and on ({JOB_LABELS}) {CREATED}{{{JOBS}}})"),
             unit="s",
@@ -100,7 +100,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Targets down",
+            "Down",
             "Targets whose last listing failed: nothing is known about their jobs. The table Targets has the reason.",
             Query(f"count({per_target(f'batchops_up{{{TARGET}}}', 'min')} == 0) or vector(0)"),
             thresholds=[Threshold(1, "red")],
@@ -167,19 +167,19 @@ def _table() -> table.Panel:
         key="job_id",
         show={
             "status": "Status",
+            "job_id": "Job",
             "Progress": "Progress",
             "Time left": "Time left",
             "Failed tasks": "Failed tasks",
             "Tasks": "Tasks",
             "operation": "Operation",
-            "job_id": "Job",
             "description": "Description",
             "Created": "Created",
             "provider": "Provider",
             "account": "Account",
             "region": "Region",
         },
-        widths={"status": 95, "operation": 165, "job_id": 130, "provider": 80, "account": 90, "region": 130},
+        widths={"status": 95, "operation": 165, "job_id": 110, "provider": 80, "account": 90, "region": 130},
         sort="Created",
         size=Size(24, 13),
     )
@@ -198,9 +198,8 @@ def _failures(board: Dashboard) -> None:
             Column(f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {failed})", "Jobs", bar="red"),
             key="failure_code",
             show={"failure_code": "Reason", "Jobs": "Jobs"},
-            widths={"failure_code": 190},
             sort="Jobs",
-            size=Size(8, 9),
+            size=Size(9, 9),
         )
     )
     chosen = newest(ROWS, ',status="Failed"', family=ENDED_AT)
@@ -221,24 +220,24 @@ def _failures(board: Dashboard) -> None:
             key="job_id",
             show={
                 "Failed": "Failed",
+                "job_id": "Job",
                 "failure_code": "Reason",
                 "failure_reason": "The service says",
                 "operation": "Operation",
-                "job_id": "Job",
                 "description": "Description",
                 "provider": "Provider",
                 "account": "Account",
                 "region": "Region",
             },
             widths={
-                "failure_code": 170,
+                "failure_code": 180,
                 "operation": 165,
-                "job_id": 130,
+                "job_id": 110,
                 "provider": 80,
                 "account": 90,
                 "region": 130,
             },
             sort="Failed",
-            size=Size(16, 9),
+            size=Size(15, 9),
         )
     )

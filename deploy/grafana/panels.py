@@ -104,7 +104,7 @@ def series(
     result = finished(timeseries.Panel(), title, description, size, **style)
     for index, query in enumerate(queries):
         result.with_target(over_time(query, index))
-    result.min(0).line_width(1).fill_opacity(60 if stacked else 10).show_points(options.VisibilityMode.NEVER)
+    result.min(0).line_width(1).fill_opacity(60 if stacked else 0).show_points(options.VisibilityMode.NEVER)
     if counts:
         result.axis_soft_max(1)
     if stacked:

@@ -45,9 +45,9 @@ def joined(
     *columns: Column,
     key: str,
     show: Mapping[str, str],
-    widths: Mapping[str, int],
     sort: str,
     size: Size,
+    widths: Mapping[str, int] | None = None,
     descending: bool = True,
 ) -> table.Panel:
     """Returns a table with a row for each value of the label `key`, which every query has.
@@ -56,7 +56,7 @@ def joined(
     must be of one query only, but for `key`. `widths` of labels are in pixels. `sort` is a heading; the greatest
     value comes first, or the least.
     """
-    result = finished(table.Panel(), title, description, size)
+    result = finished(table.Panel(), title, description, size, unit="string")
     names = [column.name or f"unused {index}" for index, column in enumerate(columns)]
     for index, (column, name) in enumerate(zip(columns, names, strict=True)):
         target = instant(Query(column.expression), index).format(PromQueryFormat.TABLE)
@@ -81,7 +81,7 @@ def joined(
             "organize", options={"excludeByName": unused, "indexByName": order, "renameByName": dict(show)}
         )
     )
-    for name, width in widths.items():
+    for name, width in (widths or {}).items():
         result.override_by_name(show[name], [models.DynamicConfigValue("custom.width", width)])
     _style_labels(result, show)
     result.with_transformation(
@@ -123,7 +123,7 @@ def _style_labels(result: table.Panel, show: Mapping[str, str]) -> None:
 
 def facts(title: str, description: str, queries: Mapping[str, str], size: Size) -> table.Panel:
     """Returns a table of two columns: a name of `queries`, and the label `text` of the series of its query."""
-    result = finished(table.Panel(), title, description, size)
+    result = finished(table.Panel(), title, description, size, unit="string")
     named = (
         f'max by (fact, text) (label_replace({query}, "fact", "{name}", "", ""))' for name, query in queries.items()
     )
@@ -135,5 +135,7 @@ def facts(title: str, description: str, queries: Mapping[str, str], size: Size) 
             "organize", options={"excludeByName": hidden, "indexByName": order, "renameByName": {}}
         )
     )
-    result.override_by_name("fact", [models.DynamicConfigValue("custom.width", 160)])
+    result.override_by_name("fact", [models.DynamicConfigValue("custom.width", 165)])
+    wrapped = {"type": "auto", "wrapText": True}
+    result.override_by_name("text", [models.DynamicConfigValue("custom.cellOptions", wrapped)])
     return result.show_header(show_header=False).cell_height(options.TableCellHeight.SM)
