@@ -73,10 +73,7 @@ def _numbers(board: Dashboard) -> None:
             thresholds=[Threshold(1, "red")],
         )
     )
-    failed, done = (
-        f"sum(batchops:job_tasks_{kind}:max{{{TARGET}}} and on ({JOB_LABELS}) {CREATED}{{{JOBS}}})"
-        for kind in ("failed", "done")
-    )
+    failed, done = (f"sum(batchops:recent_job_tasks_{kind}:max{{{JOBS}}})" for kind in ("failed", "done"))
     board.with_panel(
         number(
             "Failed %",
@@ -145,6 +142,7 @@ def _jobs(board: Dashboard) -> None:
 
 def _table() -> table.Panel:
     chosen = newest(ROWS)
+    tasks, done, failed = (f"batchops:recent_job_tasks{kind}:max{{{JOBS}}}" for kind in ("", "_done", "_failed"))
     return joined(
         "Jobs",
         f"The {ROWS} newest jobs that have not ended, or that ended in the last 24 hours. The job id opens the job.",
@@ -154,16 +152,16 @@ def _table() -> table.Panel:
             unit="dateTimeFromNow",
             width=160,
         ),
-        Column(of(f"batchops:job_progress:ratio{{{TARGET}}}", chosen), "Progress", unit="percentunit", bar="blue"),
+        Column(of(f"{done} / ({tasks} > 0)", chosen), "Progress", unit="percentunit", bar="blue"),
         Column(of(f"batchops:job_eta:seconds{{{TARGET}}}", chosen), "Time left", unit="s", width=90),
         Column(
-            of(f"batchops:job_tasks_failed:max{{{TARGET}}} / (batchops:job_tasks_done:max{{{TARGET}}} > 0)", chosen),
+            of(f"{failed} / ({done} > 0)", chosen),
             "Failed tasks",
             unit="percentunit",
             width=100,
             thresholds=[Threshold(0.01, "orange"), Threshold(0.1, "red")],
         ),
-        Column(of(f"batchops:job_tasks:max{{{TARGET}}}", chosen), "Tasks", width=80),
+        Column(of(tasks, chosen), "Tasks", width=80),
         key="job_id",
         show={
             "status": "Status",
