@@ -142,7 +142,7 @@ def _jobs(board: Dashboard) -> None:
 
 def _table() -> table.Panel:
     chosen = newest(ROWS)
-    tasks, done, failed = (f"batchops:recent_job_tasks{kind}:max{{{JOBS}}}" for kind in ("", "_done", "_failed"))
+    done, failed = (f"batchops:recent_job_tasks_{kind}:max{{{JOBS}}}" for kind in ("done", "failed"))
     return joined(
         "Jobs",
         f"The {ROWS} newest jobs that have not ended, or that ended in the last 24 hours. The job id opens the job.",
@@ -152,7 +152,7 @@ def _table() -> table.Panel:
             unit="dateTimeFromNow",
             width=160,
         ),
-        Column(of(f"{done} / ({tasks} > 0)", chosen), "Progress", unit="percentunit", bar="blue"),
+        Column(of(f"batchops:recent_job_progress:ratio{{{JOBS}}}", chosen), "Progress", unit="percentunit", bar="blue"),
         Column(of(f"batchops:job_eta:seconds{{{TARGET}}}", chosen), "Time left", unit="s", width=90),
         Column(
             of(f"{failed} / ({done} > 0)", chosen),
@@ -161,7 +161,6 @@ def _table() -> table.Panel:
             width=100,
             thresholds=[Threshold(0.01, "orange"), Threshold(0.1, "red")],
         ),
-        Column(of(tasks, chosen), "Tasks", width=80),
         key="job_id",
         show={
             "status": "Status",
@@ -169,7 +168,6 @@ def _table() -> table.Panel:
             "Progress": "Progress",
             "Time left": "Time left",
             "Failed tasks": "Failed tasks",
-            "Tasks": "Tasks",
             "operation": "Operation",
             "description": "Description",
             "Created": "Created",
