@@ -61,9 +61,9 @@ def add(board: Dashboard) -> None:
     board.with_panel(
         series(
             "Slowest requests",
-            "95 % of the requests are faster than this, by service and operation.",
+            "95 % of the requests are faster than this, by service and operation. No line: no requests.",
             Query(
-                f"histogram_quantile(0.95, sum by (provider, operation, le) (rate({buckets})))",
+                f"histogram_quantile(0.95, sum by (provider, operation, le) (rate({buckets}))) >= 0",
                 "{{provider}} {{operation}}",
             ),
             size=THIRD,

@@ -115,14 +115,14 @@ def _facts() -> table.Panel:
         {
             "Target": f'label_join({info}}}, "text", "/", "provider", "account", "region")',
             "Operation": _text(f'{info},operation!=""}}', "operation"),
-            "Description": _text(f'{info},description!=""}}', "description"),
-            "Priority": f'count_values("text", max(batchops_job_priority{{{JOB}}}))',
             "Failed because": _joined(f"batchops_job_failure_info{{{JOB}}}", ": ", "failure_code", "failure_reason"),
             "Suspended because": _text(f"batchops_job_suspended_info{{{JOB}}}", "cause"),
-            "Status reason": _text(f"batchops_job_status_reason_info{{{JOB}}}", "reason"),
             "Completion report": _joined(f"batchops_job_report_info{{{JOB}}}", "/", "bucket", "prefix"),
+            "Status reason": _text(f"batchops_job_status_reason_info{{{JOB}}}", "reason"),
+            "Description": _text(f'{info},description!=""}}', "description"),
+            "Priority": f'count_values("text", max(batchops_job_priority{{{JOB}}}))',
         },
-        Size(12, 10),
+        Size(12, 12),
     )
 
 
@@ -146,7 +146,7 @@ def _tasks() -> timeseries.Panel:
         Query(failed, "failed"),
         Query(total, "all tasks"),
         colors={"succeeded": "green", "failed": "red", "all tasks": "text"},
-        size=Size(12, 10),
+        size=Size(12, 12),
         stacked=True,
     )
     line = {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0}

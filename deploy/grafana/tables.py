@@ -136,6 +136,7 @@ def facts(title: str, description: str, queries: Mapping[str, str], size: Size) 
         )
     )
     result.override_by_name("fact", [models.DynamicConfigValue("custom.width", 165)])
-    wrapped = {"type": "auto", "wrapText": True}
-    result.override_by_name("text", [models.DynamicConfigValue("custom.cellOptions", wrapped)])
+    # Grafana 11 and 12 read the first, newer versions the second; 10 cuts a long text.
+    wrap = {"custom.cellOptions": {"type": "auto", "wrapText": True}, "custom.wrapText": True}
+    result.override_by_name("text", [models.DynamicConfigValue(*item) for item in wrap.items()])
     return result.show_header(show_header=False).cell_height(options.TableCellHeight.SM)
