@@ -16,7 +16,7 @@ from exporter.options import DEFAULT_ADDRESS
 from tests import needs
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
-RULE_FILES = ("recording.rules.yml", "alerts.rules.yml")
+RULE_FILES = ("recording.rules.yml", "alerts.rules.yml", "dashboard.rules.yml")
 TEST_FILES = sorted(path.name for path in (FOLDER / "tests").glob("*.test.yml"))
 
 RECORDED = {
@@ -26,6 +26,16 @@ RECORDED = {
     "batchops:job_progress:ratio",
     "batchops:job_eta:seconds",
     "batchops:job_status:last",
+    "batchops:recent_job_created:max",
+    "batchops:recent_job_ended:max",
+    "batchops:recent_job_progress:ratio",
+    "batchops:recent_job_tasks_done:max",
+    "batchops:recent_job_tasks_failed:max",
+    "batchops:recent_jobs:count",
+    "batchops:newest_job_created:max",
+    "batchops:newest_job_status:code",
+    "batchops:tasks_succeeded:rate5m",
+    "batchops:tasks_failed:rate5m",
 }
 ALERTS = {
     "BatchJobFailed",
@@ -78,8 +88,8 @@ def test_the_rules_are_valid(file: str):
 
 
 def test_the_configuration_is_valid():
-    """Prometheus loads the configuration and both rule files."""
-    assert "2 rule files found" in promtool("check", "config", "prometheus.yml")
+    """Prometheus loads the configuration and all rule files."""
+    assert "3 rule files found" in promtool("check", "config", "prometheus.yml")
 
 
 def test_the_commented_out_alternatives_are_valid(tmp_path: Path):
