@@ -153,7 +153,7 @@ def start(*replicas: int) -> Callable[[Stage, Target], None]:
 SUSPENDED: Final = show("Suspended", 10)
 DONE: Final = show("Complete", 1000, 1000)
 ACTIVE: Final = show("Active", 1000, 400)
-SLOW_DOWN: Final = {"status": 503, "code": "SlowDown", "message": "Please reduce your request rate."}
+TOO_MANY: Final = {"status": 503, "code": "QpsLimitExceeded", "message": "Please reduce your request rate."}
 WAITS: Final = "BatchJobAwaitingConfirmation/warning"
 UNLISTED: Final = "BatchOpsListingFailed/warning"
 
@@ -274,7 +274,7 @@ SCENARIOS: Final = (
             Step(
                 "one request in a second is rejected",
                 nothing,
-                meanwhile=fault("error", operation="ListJobs", times=1, **SLOW_DOWN),
+                meanwhile=fault("error", operation="ListJobs", times=1, **TOO_MANY),
                 fires=("BatchOpsThrottled/warning",),
             ),
             Step("no request is rejected", no_fault),
@@ -284,10 +284,10 @@ SCENARIOS: Final = (
         "api-throttles-all",
         "The service rejects all requests because of its rate limit: one alert, with the reason.",
         (
-            Step("all requests are rejected", fault("error", **SLOW_DOWN), fires=(UNLISTED,), then=20),
+            Step("all requests are rejected", fault("error", **TOO_MANY), fires=(UNLISTED,), then=20),
             Step("no request is rejected", no_fault),
         ),
-        says=("Reason: throttled (SlowDown). To do: scrape less often",),
+        says=("Reason: throttled (QpsLimitExceeded). To do: scrape less often",),
     ),
     Scenario(
         "target-is-down",
