@@ -48,8 +48,7 @@ def rules(file: str) -> dict[str, Any]:
     for group in document["groups"]:
         for rule in group["rules"]:
             rule["expr"] = short_expression(rule["expr"])
-            if "for" in rule:
-                rule["for"] = short_duration(rule["for"])
+            rule |= {key: short_duration(rule[key]) for key in ("for", "keep_firing_for") if key in rule}
     return document
 
 
