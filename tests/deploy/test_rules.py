@@ -21,6 +21,7 @@ TEST_FILES = sorted(path.name for path in (FOLDER / "tests").glob("*.test.yml"))
 
 RECORDED = {
     "batchops:links:info",
+    "batchops:job_status:max",
     "batchops:job_tasks:max",
     "batchops:job_tasks_succeeded:max",
     "batchops:job_tasks_failed:max",
