@@ -203,8 +203,8 @@ SCENARIOS: Final = (
     Scenario(
         "job-stalls",
         "A job that runs makes no progress.",
-        (Step("it stays at 400 of 1,000 tasks", nothing, fires=("BatchJobStalled/warning",)), Step("it ends", DONE)),
-        begin=ACTIVE,
+        (Step("it stays at 400 of 1,000 tasks", ACTIVE, fires=("BatchJobStalled/warning",)), Step("it ends", DONE)),
+        begin=show("Preparing"),
         says=("is Active, but has completed no task for",),
     ),
     Scenario(
@@ -293,12 +293,12 @@ SCENARIOS: Final = (
         "target-is-down",
         "A target is down, with a job whose alert fires: that alert neither resolves nor fires again.",
         (
-            Step("a job waits for its confirmation", nothing, fires=(WAITS,)),
+            Step("a job waits for its confirmation", SUSPENDED, fires=(WAITS,)),
             Step("the region closes all connections", fault("close"), fires=(UNLISTED,), then=15),
             Step("the region is back", no_fault, then=15),
             Step("the job is confirmed, and ends", DONE),
         ),
-        begin=SUSPENDED,
+        begin=show("Preparing"),
         says=("is Suspended, for",),
     ),
     Scenario(
@@ -316,24 +316,24 @@ SCENARIOS: Final = (
         "one-exporter-dies",
         "One of two exporters dies: the alerts on jobs stay.",
         (
-            Step("a job waits for its confirmation", nothing, fires=(WAITS,)),
+            Step("a job waits for its confirmation", SUSPENDED, fires=(WAITS,)),
             Step("the second exporter is killed", kill(1), fires=("BatchOpsTargetDown/warning",), then=10),
             Step("it is started again", start(1), then=10),
             Step("the job is confirmed, and ends", DONE),
         ),
-        begin=SUSPENDED,
+        begin=show("Preparing"),
         of_exporters=True,
     ),
     Scenario(
         "exporters-die",
         "Both exporters die: one alert for both, and the alerts on jobs stay.",
         (
-            Step("a job waits for its confirmation", nothing, fires=(WAITS,)),
+            Step("a job waits for its confirmation", SUSPENDED, fires=(WAITS,)),
             Step("both exporters are killed", kill(0, 1), fires=("BatchOpsExporterAbsent/critical",), then=20),
             Step("they are started again", start(0, 1), then=15),
             Step("the job is confirmed, and ends", DONE),
         ),
-        begin=SUSPENDED,
+        begin=show("Preparing"),
         of_exporters=True,
     ),
 )
