@@ -125,7 +125,7 @@ def _play_together(scenarios: Sequence[Scenario], folder: Path) -> dict[str, lis
         scenario.begin(stage, target)
     with stage.running():
         stage.wait_until_all_targets_are_up()
-        # Prometheus takes five seconds to find its targets, which is five minutes here: what that raised is over by then.
+        # Prometheus takes five seconds to find its targets, which is five minutes here: what that raises ends first.
         until(lambda: not stage.query('ALERTS{alertname="BatchOpsExporterAbsent"}'), seconds=60, pause=0.5)
         time.sleep(SETTLING)
         stage.receiver.arrivals.clear()
