@@ -41,6 +41,7 @@ def of_scrape_config(resource: Resource, shards: int, shard: int, *, shards_alwa
         "job_name": f"scrapeConfig/{resource['metadata']['namespace']}/{resource['metadata']['name']}",
         "scrape_interval": spec["scrapeInterval"],
         "scrape_timeout": spec["scrapeTimeout"],
+        "honor_labels": spec["honorLabels"],
         "http_sd_configs": [{"url": discovery["url"]} for discovery in spec["httpSDConfigs"]],
         "relabel_configs": _as_read_by(rules, shard),
     }

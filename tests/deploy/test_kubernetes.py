@@ -180,25 +180,42 @@ def test_the_roles_shown_are_those_of_the_credentials_page():
 
 @pytest.mark.parametrize("file", sorted(resources("operator")))
 def test_the_operator_resources_use_the_service(file):
-    """Each resource uses a route of the Service, with the job name and times of prometheus.yml."""
+    """Each resource uses a route of the Service, with the job name, labels and times of prometheus.yml."""
     service = single("Service", "base")["metadata"]["name"]
     namespace = read("base/kustomization.yaml")["namespace"]
     (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     resource = read(file)
     spec = resource["spec"]
+    assert resource["metadata"]["namespace"] == namespace
+    if resource["kind"] == "PodMonitor":
+        return
     if resource["kind"] == "Probe":
         url = urlsplit(f"http://{spec['prober']['url']}{spec['prober']['path']}")
         assert url.path == "/probe"
     else:
+        assert spec["honorLabels"] is job["honor_labels"] is True
         (discovery,) = spec["httpSDConfigs"]
         url = urlsplit(discovery["url"])
         assert url.path == "/sd"
     assert url.path in FIXED_PATHS
     assert url.netloc == f"{service}.{namespace}.svc:{PORT}"
-    assert resource["metadata"]["namespace"] == namespace
     assert spec["jobName"] == job["job_name"]
     assert spec.get("scrapeInterval", spec.get("interval")) == job["scrape_interval"]
     assert spec["scrapeTimeout"] == job["scrape_timeout"]
+
+
+def test_the_own_metrics_of_each_pod_are_scraped():
+    """The PodMonitor selects the pods, and reads the route that calls no cloud, with the job name of the targets."""
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    spec = read("operator/podmonitor.yaml")["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    assert spec["selector"] == single("Deployment", "base")["spec"]["selector"]
+    assert endpoint["path"] == "/-/metrics"
+    assert endpoint["path"] in FIXED_PATHS
+    assert endpoint["port"] in {port["name"] for port in container(single("Deployment", "base"))["ports"]}
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": job["job_name"]}]
+    assert endpoint["honorLabels"] is True
+    assert (endpoint["interval"], endpoint["scrapeTimeout"]) == (job["scrape_interval"], job["scrape_timeout"])
 
 
 def test_a_probe_names_targets_of_the_configuration():
@@ -227,7 +244,7 @@ def test_the_sharded_replicas_have_the_scraped_names():
 
 def test_the_operator_and_prometheus_have_the_same_rules():
     """The rules of the sharded ScrapeConfig equal those of sharded.yml, except for host names."""
-    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/sharded.yml").read_text())["scrape_configs"]
+    job, _ = yaml.safe_load((ROOT / "deploy/prometheus/sharded.yml").read_text())["scrape_configs"]
     names = relabel_configs(read("operator/scrapeconfig-sharded.yaml")["spec"]["relabelings"])
     assert names.pop(0) == {"source_labels": ["__param_target"], "target_label": "__tmp_hash"}
     own = {"regex": "$(SHARD)"}, {"replacement": names[-1]["replacement"]}

@@ -108,8 +108,10 @@ def as_shipped(shard: int, urls: list[str]) -> dict[str, Any]:
 def with_short_interval(shard: int, urls: list[str]) -> dict[str, Any]:
     """The same configuration with a short interval, and with the exporters' names replaced by `urls`."""
     document = as_shipped(shard, urls)
-    (job,) = document["scrape_configs"]
-    job |= {"scrape_interval": f"{INTERVAL:g}s", "scrape_timeout": f"{INTERVAL:g}s"}
+    job, own = document["scrape_configs"]
+    for config in (job, own):
+        config |= {"scrape_interval": f"{INTERVAL:g}s", "scrape_timeout": f"{INTERVAL:g}s"}
+    own["static_configs"][0]["targets"] = [url.removeprefix("http://") for url in urls]
     job["relabel_configs"] += [
         {
             "source_labels": ["__address__"],
@@ -165,7 +167,7 @@ def observe(servers: list[Prometheus], fleet: Fleet) -> list[Seen]:
 def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
     """Each target is scraped once per interval, by one of two servers from one of three exporters.
 
-    The servers' samples and the stores' requests both prove it.
+    The servers' samples and the stores' requests both prove it. Each server has the own metrics of each exporter.
     """
     folders = [tmp_path / f"prometheus-{number}" for number in range(SERVERS)]
     for folder in folders:
@@ -177,6 +179,8 @@ def test_each_of_300_targets_is_scraped_once_an_interval(fleet, tmp_path):
         prometheus(folders[1], with_short_interval(1, fleet.urls)) as second,
     ):
         result = observe([first, second], fleet)
+        own = [server.get("query", query='batchops_exporter_build_info{job="batchops"}') for server in (first, second)]
+    assert [len(found["result"]) for found in own] == [EXPORTERS] * SERVERS
     for seen in result:
         log.info(
             "%s: prometheus %s, exporter %s, %d scrapes, %d listings in %g s",
