@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import TextIO
 
     from exporter.check.report import TargetReport
     from exporter.config import Config
@@ -86,10 +87,10 @@ def _run(arguments: Sequence[str]) -> int:
             case Simulate(scenario, addresses):
                 _simulate(scenario, addresses)
     except ConfigError as error:
-        print(str(error), file=sys.stderr)
+        _show(str(error), sys.stderr)
         return 1
     except ExporterError as error:
-        print(f"batchops-exporter: {error}", file=sys.stderr)
+        _show(f"batchops-exporter: {error}", sys.stderr)
         return 1
     return 0
 
@@ -117,14 +118,14 @@ def _check_config(file: options.ConfigFile) -> None:
     ]
     if loaded.files:
         lines += [f"Files that can be read: {len(loaded.files)}", *(f"  {named.name}" for named in loaded.files)]
-    print("\n".join(lines))
+    _show("\n".join(lines), sys.stdout)
 
 
 def _look_at_files(file: options.ConfigFile, loaded: Config) -> tuple[Problem, ...]:
     """Show the warnings about the files that the configuration names, and return the problems."""
     found = asyncio.run(files.look_at(loaded))
     for warning in found.warnings:
-        print(f"{file.path}: warning: {warning}", file=sys.stderr)
+        _show(f"{file.path}: warning: {warning}", sys.stderr)
     return found.problems
 
 
@@ -135,7 +136,7 @@ def _check(command: Check) -> int:
     loaded = _load(command.file)
     known = {target.name: target for target in loaded.targets}
     if unknown := [name for name in command.targets if name not in known]:
-        print(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", file=sys.stderr)
+        _show(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", sys.stderr)
         return 2
     targets = [known[name] for name in dict.fromkeys(command.targets or known)]
     _look_at_files(command.file, loaded)  # a problem with a file is a finding about its target
@@ -147,10 +148,18 @@ def _check(command: Check) -> int:
 
     reports = asyncio.run(examining())
     if command.output == "json":
-        print(printing.as_json(reports, interval=command.interval))
+        _show(printing.as_json(reports, interval=command.interval), sys.stdout)
     else:
-        print(printing.as_text(reports, sys.stdout))
+        _show(printing.as_text(reports, sys.stdout), sys.stdout)
     return int(any(report.failed for report in reports))
+
+
+def _show(text: str, stream: TextIO) -> None:
+    """Print `text`, and end quietly if nothing reads it any more, as after `| head`."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python writes the rest when it ends
 
 
 def _simulate(file: Path | None, addresses: Sequence[listeners.Address]) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
 import platform
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
-from exporter import __version__, logs
+from exporter import __version__, flag_values, logs
 from exporter.core import durations
 from exporter.web import app, server
 from exporter.web.app import Settings
-from exporter.web.listeners import Address, AddressError, parse_address
+from exporter.web.listeners import Address, parse_address
 from exporter.web.reloading import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -26,10 +24,6 @@ SIMULATOR_ADDRESS: Final = "127.0.0.1:10084"
 
 _CONFIG_FILE: Final = "config.yaml"
 _SETTINGS: Final = Settings()
-_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
-"""Segments that are neither empty nor dots: `//host` would be another host to a browser."""
-_HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
-"""Host and port, without a password, which every page would show."""
 _DESCRIPTION: Final = "Prometheus exporter for the batch jobs of object storage."
 _EPILOG: Final = (
     "Other commands, each with its own --help: 'batchops-exporter check' calls each target once and explains what it "
@@ -173,7 +167,9 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
     )
     if flags.systemd_socket and flags.addresses:
         parser.error("--web.systemd-socket cannot be combined with --web.listen-address")
-    taken = {f"{prefix}{path}" for prefix in ("", settings.route_prefix) for path in app.FIXED_PATHS}
+    taken = {
+        f"{prefix}{path}" for prefix in ("", settings.route_prefix) for path in (*app.FIXED_PATHS, app.RELOAD_PATH)
+    }
     if settings.telemetry_path in taken:
         parser.error(f"--web.telemetry-path: {settings.telemetry_path!r} is the path of another route")
     addresses = () if flags.systemd_socket else _addresses(flags, DEFAULT_ADDRESS)
@@ -202,7 +198,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="reload_interval",
         metavar="DURATION",
         default=INTERVAL_SECONDS,
-        type=_duration,
+        type=flag_values.duration,
         help="How often to look whether the configuration or a file that it names has changed, and to reload it then. "
         f"0s: never (default: {durations.to_text(INTERVAL_SECONDS)}).",
     )
@@ -213,7 +209,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="telemetry_path",
         metavar="PATH",
         default=_SETTINGS.telemetry_path,
-        type=_path,
+        type=flag_values.path,
         help="Path under which to expose metrics (default: %(default)s).",
     )
     add(
@@ -227,14 +223,14 @@ def serve_parser() -> argparse.ArgumentParser:
         "--web.external-url",
         dest="external_url",
         metavar="URL",
-        type=_url,
+        type=flag_values.url,
         help="URL under which the exporter is reachable, for links and /sd (default: the host of the request).",
     )
     add(
         "--web.route-prefix",
         dest="route_prefix",
         metavar="PATH",
-        type=_prefix,
+        type=flag_values.prefix,
         help="Path below which every route is served too (default: the path of --web.external-url).",
     )
     add(
@@ -248,7 +244,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="max_requests",
         metavar="NUMBER",
         default=_SETTINGS.max_requests,
-        type=_count,
+        type=flag_values.count,
         help="Maximum number of concurrent scrapes; more are answered with 503. 0: no limit (default: %(default)s).",
     )
     add(
@@ -268,7 +264,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="shutdown_timeout",
         metavar="SECONDS",
         default=server.SHUTDOWN_SECONDS,
-        type=_seconds,
+        type=flag_values.seconds,
         help="Seconds in which the scrapes in flight end after SIGTERM (default: %(default)s).",
     )
     add(
@@ -276,7 +272,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="timeout_offset",
         metavar="SECONDS",
         default=_SETTINGS.timeout_offset,
-        type=_seconds,
+        type=flag_values.seconds,
         help="Seconds subtracted from the scrape timeout for rendering and sending (default: %(default)s).",
     )
     add(
@@ -284,7 +280,7 @@ def serve_parser() -> argparse.ArgumentParser:
         dest="timeout_default",
         metavar="SECONDS",
         default=_SETTINGS.timeout_default,
-        type=_seconds,
+        type=flag_values.seconds,
         help="Scrape timeout of clients that name none; 0: the timeout of each target (default: %(default)s).",
     )
     _add_log_flags(parser)
@@ -307,7 +303,7 @@ def check_parser() -> argparse.ArgumentParser:
         dest="interval",
         metavar="DURATION",
         default=SCRAPE_INTERVAL,
-        type=_interval,
+        type=flag_values.interval,
         help="Time between two scrapes, for the number of requests (default: %(default)s).",
     )
     add("--output", choices=OUTPUTS, default=OUTPUTS[0], help="Form of the report (default: %(default)s).")
@@ -353,7 +349,7 @@ def _add_listen_address(parser: argparse.ArgumentParser, default: str) -> None:
         dest="addresses",
         metavar="ADDRESS",
         action="append",
-        type=_address,
+        type=flag_values.address,
         help=f"Address on which to listen, as host:port, :port or unix:/path; repeatable (default: {default}).",
     )
 
@@ -373,64 +369,3 @@ def _add_log_flags(parser: argparse.ArgumentParser, *, level: str = "info") -> N
         default="logfmt",
         help="Format of the log lines (default: %(default)s).",
     )
-
-
-def _address(text: str) -> Address:
-    try:
-        return parse_address(text)
-    except AddressError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _path(text: str) -> str:
-    if not _PATH.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path; write one such as /metrics")
-    return text
-
-
-def _prefix(text: str) -> str:
-    prefix = text.rstrip("/")
-    return _path(prefix) if prefix else ""
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = urlsplit("")
-    path = parts.path.rstrip("/")
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc) or parts.query or parts.fragment:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://example.com/batchops")
-    if path:
-        _path(path)
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 6):  # noqa: PLR2004 - digits: up to a million scrapes
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 999999")
-    return int(text)
-
-
-def _interval(text: str) -> float:
-    seconds = _duration(text)
-    if not seconds:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0 such as {durations.EXAMPLES}")
-    return seconds
-
-
-def _duration(text: str) -> float:
-    seconds = durations.parse(text)
-    if seconds is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as {durations.EXAMPLES}")
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-    return number

@@ -69,7 +69,7 @@ def test_each_reason_has_its_row():
 def test_each_route_has_its_row():
     """The table of routes has each route of the application."""
     written = {path.split("?")[0] for cells in rows("## Routes") for path in re.findall(r"`(/[^`]*)`", cells[0])}
-    assert written == {"/metrics", *app.FIXED_PATHS}
+    assert written == {"/metrics", *app.FIXED_PATHS, app.RELOAD_PATH}
 
 
 def test_each_alert_has_its_row():

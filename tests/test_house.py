@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
-EXTRAS = ("alibaba", "aws", "tencent")
+EXTRAS = ("alibaba", "aws", "socks", "tencent")
 REQUIREMENTS = ("build", "dev", "run", *(f"extra-{name}" for name in EXTRAS))
 SHELL_SCRIPTS = ("dev", ".ci/run")
 MADE_HERE = re.compile(r"\.git|\.venv|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info")

@@ -44,8 +44,8 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 """The values of the label `reason`, in the order of the documentation."""
 
 REMEDIES: Final[Mapping[Reason, str]] = {
-    "timeout": "raise scrape_timeout in Prometheus and timeout in the file; batchops_scrape_pages shows how many pages "
-    "were read",
+    "timeout": "raise scrape_timeout in Prometheus, timeout or attempt_timeout in the file; "
+    "batchops_scrape_pages shows how many pages were read",
     "connect": "check endpoint, DNS, firewall, proxy",
     "tls": "check tls.ca_file, tls.server_name and proxies",
     "throttled": "set a longer scrape interval, min_interval or a lower requests_per_second",

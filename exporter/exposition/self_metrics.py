@@ -87,7 +87,7 @@ class SelfMetrics:
             "Unix time of the last successful load of the configuration.",
             registry=own,
         )
-        self._shown: set[tuple[str, str, str, str]] = set()
+        self._shown: dict[tuple[str, str, str, str], None] = {}
         """The labels of the counters by target; others are not counted: listings of a target may outlast it."""
         self.in_flight = 0
         """Scrapes that are being answered; the gauge shows it, and the limit on scrapes compares it."""
@@ -116,13 +116,13 @@ class SelfMetrics:
 
     def keep_only(self, targets: Iterable[Target]) -> None:
         """Show the counters of `targets` only: new ones from 0, so that a first failure is an increase."""
-        shown = {(*target.labels, operation) for target in targets for operation in target.operations}
-        for labels in self._shown - shown:
+        shown = dict.fromkeys((*target.labels, operation) for target in targets for operation in target.operations)
+        for labels in self._shown.keys() - shown.keys():
             self._requests.remove(*labels)
             self._retries.remove(*labels)
             for reason in REASONS:
                 self._failures.remove(*labels, reason)
-        for labels in shown - self._shown:
+        for labels in shown:  # in the order of the configuration; what is shown already stays as it is
             self._requests.labels(*labels)
             self._retries.labels(*labels)
             self._seconds.labels(labels[0], labels[-1])

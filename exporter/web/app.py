@@ -47,8 +47,11 @@ RETRY_AFTER_SECONDS: Final = 5
 CLIENT_LEFT: Final = 499
 """The status, in the log only, of a request whose client has left; it is nginx's."""
 
-FIXED_PATHS: Final = ("/probe", "/sd", "/", "/config", "/docs", "/-/healthy", "/-/metrics", "/-/ready", "/-/reload")
+FIXED_PATHS: Final = ("/probe", "/sd", "/", "/config", "/docs", "/-/healthy", "/-/metrics", "/-/ready")
 """Routes whose path no flag changes."""
+
+RELOAD_PATH: Final = "/-/reload"
+"""The one route that changes something: it takes POST and PUT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,5 +316,5 @@ def create_app(routes: Routes, settings: Settings) -> Router:
         below[settings.route_prefix] = routes.landing
     routed: dict[str, dict[str, Handler]] = {path: {"GET": handler} for path, handler in (below | handlers).items()}
     for prefix in {"", settings.route_prefix}:
-        routed[f"{prefix}/-/reload"] = {"POST": routes.reload, "PUT": routes.reload}
+        routed[f"{prefix}{RELOAD_PATH}"] = {"POST": routes.reload, "PUT": routes.reload}
     return Router(routed)

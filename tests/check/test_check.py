@@ -78,7 +78,7 @@ def test_a_wrong_secret(store, url, findings):
 def test_a_missing_permission(store, url, findings):
     """The missing permission has its exact name, and the remedy is the statement of the shipped policy."""
     store.permissions.clear()
-    code, found, report = findings(account(store, url))
+    code, found, report = findings(account(store, url, jobs={"describe": False}))
     assert (code, report["error_reason"]) == (1, "access_denied")
     assert found["signature"]["state"] == "ok"
     permission = found["permission"]

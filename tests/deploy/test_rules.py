@@ -30,7 +30,6 @@ RECORDED = {
     "batchops:job_info:max",
     "batchops:active_job_tasks_done:max",
     "batchops:job_eta:seconds",
-    "batchops:job_status:last",
     "batchops:recent_job_created:max",
     "batchops:recent_job_ended:max",
     "batchops:recent_job_progress:ratio",
