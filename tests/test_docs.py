@@ -163,3 +163,15 @@ def described_by_s3() -> list[str]:
     """The members of a described job in the model of botocore."""
     client = botocore.session.get_session().get_service_model("s3control")
     return list(client.shape_for("JobDescriptor").members)
+
+
+@pytest.mark.parametrize("page", ["field-cases.md", "limits.md"])
+def test_each_named_test_exists(page):
+    """Each test that the page names is in the tests."""
+    path = ""
+    named = re.findall(r"`((?:tests/[\w/]+\.py)?)((?:::\w+)*)(?:\[[^`]*\])?`", (ROOT / "docs" / page).read_text())
+    assert any(name for _, name in named)
+    for file, name in named:
+        path = file or path
+        if file or name:
+            assert f"def {name.rpartition(':')[2]}" in (ROOT / path).read_text(), (path, name)
