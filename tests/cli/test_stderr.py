@@ -75,7 +75,7 @@ def test_logfmt_is_the_default(lines):
     for record in records:
         assert list(record)[:4] == ["ts", "level", "logger", "msg"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", record["ts"])
-    failed = records[2]
+    failed = records[3]
     assert (failed["target"], failed["reason"]) == ("oss/prod/cn-hangzhou", "auth")
     assert "403 SignatureDoesNotMatch" in failed["msg"]
     assert failed["code"] == "SignatureDoesNotMatch"
@@ -90,7 +90,7 @@ def test_json_has_the_same_fields(lines):
     assert messages(records) == STORY
     for record in records:
         assert {"ts", "level", "logger", "msg"} <= record.keys()
-    assert (records[3]["target"], records[2]["reason"]) == ("oss/prod/cn-hangzhou", "auth")
+    assert (records[3]["target"], records[3]["reason"]) == ("oss/prod/cn-hangzhou", "auth")
     assert records[0]["targets"] == 1
 
 

@@ -102,7 +102,7 @@ def test_an_unknown_extra_ends_the_build(install_extras, extras):
     """An unknown name in EXTRAS ends the build with a message that lists the known ones."""
     status, _, errors = install_extras(extras)
     assert status == 1
-    assert errors.endswith("; there are: alibaba aws tencent\n")
+    assert errors.endswith("; there are: alibaba aws socks tencent\n")
     assert errors.startswith("EXTRAS: there is no extra ")
 
 

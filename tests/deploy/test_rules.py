@@ -227,7 +227,7 @@ def test_each_runbook_link_has_its_section():
 def test_the_rules_use_existing_metrics():
     """Each metric in a rule's expression or text is exposed by the exporter or recorded by a rule."""
     for rule in [*rules("record"), *rules("alert")]:
-        text = " ".join([rule["expr"], *rule.get("annotations", {}).values()]) + rule.get("record", "")
+        text = " ".join([rule["expr"], *rule.get("annotations", {}).values(), rule.get("record", "")])
         names = set(re.findall(r"\bbatchops[_:][\w:]+", text))
         assert names, rule
         assert names - exported() - RECORDED == set(), rule
