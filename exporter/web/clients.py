@@ -80,6 +80,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self._sending: set[_Sending] = set()
+        self._next_look: asyncio.TimerHandle | None = None
+        """At the clients, while too much waits; one at a time."""
 
     async def send(self, blocks: deque[bytes], disconnect: Callable[[], None], send: Send) -> None:
         """Send `blocks`, which are taken out one by one, or call `disconnect`."""
@@ -111,11 +113,14 @@ class Outbox:
     def _make_room(self) -> None:
         """Disconnect the clients that have read nothing for the longest time, until the rest is within its limit."""
         loop = asyncio.get_running_loop()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         while len(self._sending) > 1 and (unsent := self._unsent()) > MAX_UNSENT_BYTES:
             slowest = min(self._sending, key=lambda sending: sending.progress)
             stalls = loop.time() - slowest.progress
             if stalls < CROWDED_STALL_SECONDS and unsent <= 2 * MAX_UNSENT_BYTES:
-                loop.call_later(CROWDED_STALL_SECONDS, self._make_room)
+                self._next_look = loop.call_later(CROWDED_STALL_SECONDS, self._make_room)
                 return
             self._disconnect(slowest)
             self._sending.discard(slowest)

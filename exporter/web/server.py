@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import resource
 import socket
@@ -27,6 +28,9 @@ MAX_CONNECTIONS: Final = 1000
 
 FILES_SHARE: Final = 4
 """If few files may be open, only one in so many is a connection of a client; the others are for calls to services."""
+
+ACCEPTS_AT_ONCE: Final = 16
+"""Connections accepted in one pass of the event loop: while it is busy, a new client waits for few passes only."""
 
 ACCEPT_PAUSE_SECONDS: Final = 1.0
 """Until the next connection is accepted, if the system had no file or memory for the last one."""
@@ -130,7 +134,7 @@ class Server(uvicorn.Server):
         self._before_end = before_end
         self._accepting: list[asyncio.Task[None]] = []
         self._joining: set[asyncio.Task[None]] = set()
-        """Handshakes of TLS in progress."""
+        """Connections without a protocol yet: it takes a pass of the event loop, and the handshake of TLS."""
 
     @property
     def _connections(self) -> set[Connection]:
@@ -144,7 +148,7 @@ class Server(uvicorn.Server):
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         listener.setblocking(False)  # noqa: FBT003 - the standard library's
-        while True:
+        for count in itertools.count(1):
             try:
                 peer, _ = await loop.sock_accept(listener)
             except OSError as error:
@@ -152,16 +156,15 @@ class Server(uvicorn.Server):
                 self._free_one()
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
-            if len(self._connections) + len(self._joining) >= max_connections() and not self._free_one():
+            if len(self._connections) + len(self._joining) >= max_connections() and not await self._make_room():
                 _TOO_MANY.warning()
                 peer.close()
-            elif self._tls is None:
-                await self._join(peer)
-            else:  # a handshake may take long
+            else:
                 task = loop.create_task(self._join(peer))
                 self._joining.add(task)
                 task.add_done_callback(self._joining.discard)
-            await asyncio.sleep(0)  # many connections at once must not keep others waiting
+            if count % ACCEPTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # many connections at once must not keep others waiting
 
     async def _join(self, peer: socket.socket) -> None:
         """Give the connection its protocol."""
@@ -175,6 +178,12 @@ class Server(uvicorn.Server):
                 ssl=self._tls,
                 ssl_handshake_timeout=REQUEST_SECONDS if self._tls else None,
             )
+
+    async def _make_room(self) -> bool:
+        """Close one connection without a request. Returns whether there is one."""
+        if self._joining and self._tls is None:  # a handshake may take long, this does not
+            await asyncio.wait(self._joining)
+        return self._free_one()
 
     def _free_one(self) -> bool:
         """Close the connection without a request that is quiet for longest. Returns whether there is one."""
