@@ -103,11 +103,11 @@ class Rig(Application):
 
     async def snapshot(self, allowed: float | None = None) -> Snapshot:
         """A snapshot of the first target."""
-        return await self.collector.snapshot(self.targets[0].name, allowed)
+        return await self.collector.find(self.targets[0].name).snapshot(allowed)
 
     async def snapshots(self, allowed: float | None = None) -> list[Snapshot]:
         """A snapshot of each target."""
-        return await asyncio.gather(*(self.collector.snapshot(target.name, allowed) for target in self.targets))
+        return await asyncio.gather(*(self.collector.find(target.name).snapshot(allowed) for target in self.targets))
 
     async def failure(self, allowed: float | None = None) -> ScrapeError:
         """The error of a snapshot of the first target, which must have failed and contain no jobs."""

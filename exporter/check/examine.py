@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,7 @@ from exporter.client.session import Client
 from exporter.client.transport import Transport
 from exporter.collector.collector import Collector
 from exporter.core.deadline import Deadline
-from exporter.core.errors import ScrapeError
-from exporter.core.http import is_loopback
+from exporter.core.errors import ScrapeError, TransportError
 from exporter.core.workers import Turns
 
 if TYPE_CHECKING:
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 5.0
 """For the lookup of a name and for a connection, each."""
+
+DEFAULT_PORTS: Final = {"https": 443, "socks5": 1080, "socks5h": 1080}
+"""Of endpoints and proxies by their scheme; otherwise 80."""
 
 CONCURRENT_TARGETS: Final = 8
 """Examined at the same time."""
@@ -65,7 +66,7 @@ async def examine(target: Target, *, interval: float, now: Callable[[], float]) 
     client = Client(transport, trace, turns, now)
     collector = Collector([target], client, turns, now=now)
     try:
-        way, snapshot = await asyncio.gather(reach(target), collector.snapshot(target.name, None))
+        way, snapshot = await asyncio.gather(reach(target, transport), collector.find(target.name).snapshot(None))
         await _describe_one(client, target, snapshot, trace)
     finally:
         await transport.close()
@@ -86,17 +87,20 @@ async def _describe_one(client: Client, target: Target, snapshot: Snapshot, trac
         pass  # `trace` has seen the response, if there was one
 
 
-async def reach(target: Target) -> list[Finding]:
+async def reach(target: Target, transport: Transport) -> list[Finding]:
     """Returns what the lookup of the host's name and a connection to it showed; of the proxy, if there is one."""
     request = target.provider.list_request(None)
-    proxy = _proxy(target, request.scheme, request.host)
-    parts = urlsplit(proxy or f"{request.scheme}://{request.host}")
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        proxy = transport.proxy_for(request, target.connection)
+    except TransportError as error:
+        return [Finding("connection", "failed", str(error))]
+    parts = urlsplit(proxy.url if proxy else f"{request.scheme}://{request.host}")
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 80)
     shown = f"the proxy {host}:{port}" if proxy else f"{host}:{port}"
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         where = "proxy_url" if proxy else "endpoint and region"
         return [Finding("name", "failed", f"{host} is not found: {_why(error)}", f"check {where}, and the DNS")]
     addresses = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
@@ -113,17 +117,9 @@ async def reach(target: Target) -> list[Finding]:
     return [name, Finding("connection", "ok", f"connected to {shown} in {took:.0f} ms")]
 
 
-def _proxy(target: Target, scheme: str, host: str) -> str:
-    """Returns the URL of the proxy for requests to `host`; an empty string if there is none."""
-    if is_loopback(host):
-        return ""
-    if target.connection.proxy_url or urllib.request.proxy_bypass(host):
-        return target.connection.proxy_url
-    proxies = urllib.request.getproxies()
-    return proxies.get(scheme) or proxies.get("all") or ""
-
-
-def _why(error: OSError) -> str:
+def _why(error: OSError | ValueError) -> str:
     """Returns the system's message, which that of asyncio only quotes; a timeout has none."""
+    if isinstance(error, ValueError):
+        return "this is not the name of a host"
     number = error.errno or 0
     return os.strerror(number) if number > 0 else error.strerror or "timed out"

@@ -8,10 +8,12 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
+from exporter.core.errors import ServiceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.errors import ScrapeError, ServiceError
+    from exporter.core.errors import ScrapeError
     from exporter.core.http import Request, Response
     from exporter.core.jobs import JobPage
     from exporter.core.target import Target
@@ -76,8 +78,11 @@ class Trace:
     def requested(self, target: Target, request: Request, seconds: float, status: int | None) -> None:
         """See `Observer`; what counts here is seen in the responses."""
 
-    def failed(self, target: Target, request: Request, error: ScrapeError) -> None:
-        """See `Observer`; likewise."""
+    def failed(self, target: Target, request: Request, error: ScrapeError) -> None:  # noqa: ARG002 - see `Observer`
+        """See `Observer`; an error may also come with the status 200."""
+        if isinstance(error, ServiceError):
+            self.allowed.discard(request.operation)
+            self.errors[request.operation] = error
 
     def retried(self, target: Target, request: Request) -> None:
         """See `Observer`; likewise."""

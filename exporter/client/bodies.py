@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from exporter.client.body_budget import BodyLimit
     from exporter.core.interfaces import OnProgress
 
+MAX_GZIP_MEMBERS: Final = 100
+"""Of a body; each costs as much as a small page. Usually there is one."""
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
 MAX_ERROR_BYTES: Final = 64 * 1024
 """Of the body of a response other than 200; the rest is not read."""
 
@@ -61,17 +66,23 @@ async def _decoded(headers: Mapping[str, str], raw: AsyncIterator[bytes], max_by
         raise MalformedResponse(f"the response has the content encoding {encoding[:20]!r}, which was not requested")
     gunzip = isal_zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     started = False
+    members = 1
     async for chunk in raw:
         if gunzip is None:
             yield chunk
             continue
-        try:
-            piece = gunzip.decompress(chunk, max_bytes)
-        except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
-            raise MalformedResponse("the response's body is not gzip, as its header says") from error
-        if gunzip.unused_data:  # the decompressor would keep all that follows
-            raise MalformedResponse("the response continues after the end of its gzip body")
-        started = True
-        yield piece
+        started, rest = True, chunk
+        while rest:
+            if gunzip.eof:
+                members += 1
+                if members > MAX_GZIP_MEMBERS or not _GZIP_MAGIC.startswith(rest[: len(_GZIP_MAGIC)]):
+                    raise MalformedResponse("the response continues after the end of its gzip body")
+                gunzip = isal_zlib.decompressobj(wbits=31)  # one more member, see RFC 1952, 2.2
+            try:
+                piece = gunzip.decompress(rest, max_bytes)
+            except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
+                raise MalformedResponse("the response's body is not gzip, as its header says") from error
+            rest = gunzip.unused_data
+            yield piece
     if gunzip is not None and started and not gunzip.eof:
         raise MalformedResponse("the response's gzip body ends too early")

@@ -144,9 +144,9 @@ class Session:
     async def _other_keys(self, refused: Credentials, fetch: Fetch) -> Credentials | None:
         """The keys that their source has instead of the `refused` ones; None if it has no others in time."""
         source = self.target.credentials
-        source.refused(refused)
         try:
             async with asyncio.timeout(NEW_KEYS_SHARE * self.deadline.remaining(time.monotonic())):
+                await source.refused(refused, fetch)
                 credentials = await source.get(fetch)
         except (TimeoutError, CredentialsError):
             return None

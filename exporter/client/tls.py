@@ -96,7 +96,8 @@ def make_context(settings: ConnectionSettings) -> ssl.SSLContext:
     if settings.cert_file:
         files = f"tls.cert_file {settings.cert_file} and tls.key_file {settings.key_file}"
         try:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
+            # Never ask for the password of an encrypted key on the terminal.
+            context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
         except OSError as error:
             raise _unusable(files, error, "no valid certificate and key") from error
     if settings.insecure_skip_verify:

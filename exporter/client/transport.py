@@ -21,7 +21,7 @@ from exporter.core.http import ConnectionSettings, Request, Response, is_loopbac
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import TypeAlias
 
     from exporter.client.body_budget import BodyLimit
@@ -99,13 +99,13 @@ class Transport:
             async with asyncio.timeout(PREPARE_SECONDS):
                 await asyncio.gather(*contexts, _import_backend(), return_exceptions=True)
 
-    def keep_only(self, connections: Iterable[ConnectionSettings]) -> None:
-        """Close what is for other settings than `connections`, as soon as no request uses it."""
-        kept = {replace(settings, proxy_url="") for settings in connections}
+    def keep_only(self, servers: Collection[tuple[str, ConnectionSettings]]) -> None:
+        """Close the connections to others than `servers` (each as in `_Way`), as soon as no request uses them."""
+        kept = {replace(settings, proxy_url="") for _, settings in servers}
         kept |= {replace(settings, server_name="") for settings in kept}  # to a proxy, or for credentials
         self._contexts.keep_only(kept)
         for way, pool in [*self._pools.items()]:
-            if replace(way.connection, proxy_url="") not in kept:
+            if (way.server, way.connection) not in servers:
                 self._retire(way, pool)
 
     async def fetch(
@@ -141,7 +141,7 @@ class Transport:
 
         Raises TransportError and, for a body that does not match its headers, MalformedResponse.
         """
-        proxy = None if direct else self._proxy(request, connection)
+        proxy = None if direct else self.proxy_for(request, connection)
         hop = Hop(request.host, proxy, tunnel=request.scheme == "https")
         way = _Way(f"{request.scheme}://{request.host}", connection, proxy)
         with contextlib.suppress(TimeoutError):  # not as the context of the error below: it refers to this task
@@ -149,7 +149,7 @@ class Transport:
                 return await self._exchange(request, way, hop, limit, on_progress)
         raise TransportError(f"{hop} did not respond within {seconds:.3g} s", reason="timeout", transient=True)
 
-    def _proxy(self, request: Request, connection: ConnectionSettings) -> Proxy | None:
+    def proxy_for(self, request: Request, connection: ConnectionSettings) -> Proxy | None:
         """The proxy for `request`. Raises TransportError if the environment names one that cannot be used."""
         if connection.proxy_url:
             return Proxy(connection.proxy_url, "proxy_url")

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from exporter.collector.target_collector import TargetCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.client.session import Client
-    from exporter.collector.trace import Trace
     from exporter.core.snapshot import Snapshot
     from exporter.core.target import Target
     from exporter.core.workers import Turns
@@ -31,6 +30,8 @@ class Collector:
     ) -> None:
         self._new = partial(TargetCollector, client=client, turns=turns, now=now)
         self._collectors: dict[str, TargetCollector] = {}
+        self._replaced: list[TargetCollector] = []
+        """Those whose last run may still be in progress."""
         self.replace(targets)
 
     @property
@@ -41,24 +42,18 @@ class Collector:
     def replace(self, targets: Sequence[Target]) -> None:
         """Collect `targets` from now on. The same objects as before go on as they are."""
         known = {id(collector.target): collector for collector in self._collectors.values()}
+        self._replaced = [collector for collector in (*self._replaced, *known.values()) if collector.is_running]
         self._collectors = {target.name: known.get(id(target)) or self._new(target) for target in targets}
 
     def last(self, name: str) -> Snapshot | None:
         """The last snapshot of the target, as `History.last`; None before the first one."""
         return self._collectors[name].history.last
 
-    def snapshot(self, name: str, allowed: float | None) -> Awaitable[Snapshot]:
-        """A snapshot of the target, after at most `allowed` seconds (None: only the target's own timeout).
-
-        It is of the target that has this name at the time of the call.
-        """
-        return self._collectors[name].snapshot(allowed)
-
-    async def traced(self, name: str, allowed: float | None) -> tuple[Snapshot, Trace]:
-        """A snapshot of the target from a run of its own, and what the run did; see `TargetCollector.traced`."""
-        return await self._collectors[name].traced(allowed)
+    def find(self, name: str) -> TargetCollector:
+        """The collector of the target that has this name now; it goes on if the targets are replaced."""
+        return self._collectors[name]
 
     def stop(self) -> None:
         """End the listings in progress; the scrapes that wait for them get what there is."""
-        for collector in self._collectors.values():
+        for collector in (*self._collectors.values(), *self._replaced):
             collector.stop()

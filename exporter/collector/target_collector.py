@@ -122,6 +122,11 @@ class TargetCollector:
             needed = max(needed, last.duration if lately else 0.0)
         return seconds >= min(needed, 0.99 * self.target.timeout)  # less a rounding error
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is in progress."""
+        return bool(self._running)
+
     def stop(self) -> None:
         """End the runs in progress; the waiting scrapes get what was read."""
         for run in self._running:

@@ -101,5 +101,5 @@ class CredentialSource(Protocol):
     async def get(self, fetch: Fetch) -> Credentials:
         """Keys that can be used now. `fetch` sends the requests that this takes. Raises CredentialsError."""
 
-    def refused(self, credentials: Credentials) -> None:
-        """The service refused these keys: the next `get` asks for others first, if that may help."""
+    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
+        """The service refused these keys: gets others, which the next `get` returns, if that may help."""

@@ -42,6 +42,6 @@ class AnnouncedCredentials:
             log.info("credentials found", extra=fields)
         return credentials
 
-    def refused(self, credentials: Credentials) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
         """The service refused these credentials of the source."""
-        self._source.refused(credentials)
+        await self._source.refused(credentials, fetch)

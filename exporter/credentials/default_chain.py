@@ -53,7 +53,7 @@ class DefaultChain:
                 return credentials
         raise CredentialsError(f"no credentials are configured; {'; '.join(skipped)}", reason="config")
 
-    def refused(self, credentials: Credentials) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
         """The service refused these credentials of the chosen source."""
         if self._chosen:
-            self._chosen.refused(credentials)
+            await self._chosen.refused(credentials, fetch)

@@ -50,7 +50,7 @@ class EnvironmentCredentials:
         pairs = ", or ".join(f"{key_id} and {secret}" for key_id, secret, *_ in self._groups)
         raise NotConfigured(f"no credentials in the environment: set {pairs}", reason="config")
 
-    def refused(self, credentials: Credentials) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
         """The variables of a process do not change: there are no other credentials."""
 
     def _read_expiry(self) -> float | None:

@@ -70,8 +70,8 @@ class RefreshingCredentials:
     """The credentials of an issuer. One request serves all that wait for it.
 
     Valid credentials are returned at once and renewed in the background, so that a slow issuer delays no scrape. If a
-    renewal fails, they are used until they expire. Credentials that the service refused, or whose expiry is doubtful
-    because the clock was set, are returned only if their renewal failed.
+    renewal fails, they are used until they expire. Credentials whose expiry is doubtful because the clock was set are
+    returned only if their renewal failed.
 
     `now` returns Unix seconds, `since_boot` what `seconds_since_boot` does: lifetimes are kept on that clock.
     """
@@ -118,15 +118,20 @@ class RefreshingCredentials:
         assert self._current is not None  # noqa: S101 - set by a renewal that returned no error
         return self._current.credentials
 
-    def refused(self, credentials: Credentials) -> None:
-        """Makes the next `get` request new credentials, unless that was done for less than REFUSED_SECONDS ago."""
+    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
+        """Requests new credentials, unless that was done for less than REFUSED_SECONDS ago.
+
+        Only this caller waits for them: for others, such as another region, these may be good.
+        """
         now = self._since_boot()
         if self._current is None or credentials != self._current.credentials:
             return  # they are replaced already
         if now - self._last_refusal >= REFUSED_SECONDS:
             self._last_refusal = now
             self._issuer.forget()
-            self._renew_at, self._doubtful = now, True
+            self._start_renewal(fetch)
+        if self._renewal is not None:
+            await asyncio.wait({self._renewal})
 
     def _notice_clock_step(self, now: float) -> None:
         """Makes the credentials doubtful if the clock that measured their lifetime was set."""

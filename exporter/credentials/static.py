@@ -71,7 +71,7 @@ class StaticCredentials:
         key_id, secret, *token = [next(found) if isinstance(part, KeyFile) else part for part in self._parts]
         return Credentials(key_id.reveal(), secret, token[0] if token else None, self.expires)
 
-    def refused(self, _credentials: Credentials) -> None:
+    async def refused(self, _credentials: Credentials, _fetch: Fetch) -> None:
         """Makes the next `get` use what the files contain then."""
         self._last = None
 

@@ -122,7 +122,7 @@ class SelfMetrics:
             self._retries.remove(*labels)
             for reason in REASONS:
                 self._failures.remove(*labels, reason)
-        for labels in shown:  # in the order of the configuration; what is shown already stays as it is
+        for labels in (labels for labels in shown if labels not in self._shown):
             self._requests.labels(*labels)
             self._retries.labels(*labels)
             self._seconds.labels(labels[0], labels[-1])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from exporter.collector.collector import Collector
-    from exporter.core.snapshot import Snapshot
+    from exporter.collector.target_collector import TargetCollector
     from exporter.exposition.renderer import Renderer, TargetLines
     from exporter.exposition.self_metrics import SelfMetrics
 
@@ -213,8 +213,9 @@ class Routes:
         self._self_metrics.scrape_started()
         try:
             allowed = self._allowed(request, names, response_format)
+            collectors = [self._collector.find(name) for name in names]  # a reload may replace them meanwhile
             making = self._debug_body if debug else self._body
-            body = await unless_left(request.receive, making(names, allowed, response_format))
+            body = await unless_left(request.receive, making(collectors, allowed, response_format))
         except ClientLeft:
             self._self_metrics.scrape_ended()
             return Response(status_code=CLIENT_LEFT)
@@ -223,27 +224,30 @@ class Routes:
             raise
         return _ScrapeResponse(body, self._outbox, self._self_metrics.scrape_ended, headers=headers)
 
-    async def _body(self, names: list[str], allowed: float | None, response_format: ResponseFormat) -> list[bytes]:
+    async def _body(
+        self, collectors: Sequence[TargetCollector], allowed: float | None, response_format: ResponseFormat
+    ) -> list[bytes]:
         """The body: each target is rendered as soon as its snapshot is complete, then all are joined."""
         listed = time.monotonic()
 
-        async def lines(listing: Awaitable[Snapshot]) -> TargetLines:
+        async def lines(collector: TargetCollector) -> TargetLines:
             nonlocal listed
-            snapshot = await listing
+            snapshot = await collector.snapshot(allowed)
             listed = time.monotonic()
             return await self._renderer.lines(snapshot, response_format)
 
-        listings = [self._collector.snapshot(name, allowed) for name in names]
-        body = await self._renderer.body(await asyncio.gather(*map(lines, listings)), response_format)
-        self._finish_seconds[response_format, tuple(names)] = time.monotonic() - listed
+        body = await self._renderer.body(await asyncio.gather(*map(lines, collectors)), response_format)
+        names = tuple(collector.target.name for collector in collectors)
+        self._finish_seconds[response_format, names] = time.monotonic() - listed
         return body
 
     async def _debug_body(
-        self, names: list[str], allowed: float | None, response_format: ResponseFormat
+        self, collectors: Sequence[TargetCollector], allowed: float | None, response_format: ResponseFormat
     ) -> list[bytes]:
-        """What a run of its own did, then the metrics of its snapshot; of the one target in `names`."""
+        """What a run of its own did, then the metrics of its snapshot; of one target."""
         started = time.time()
-        snapshot, trace = await self._collector.traced(names[0], allowed)
+        (collector,) = collectors
+        snapshot, trace = await collector.traced(allowed)
         lines = await self._renderer.lines(snapshot, response_format)
         page = debug_page.text(snapshot, trace, started=started, allowed=allowed)
         return [page.encode(), *await self._renderer.body([lines], response_format)]

@@ -73,7 +73,8 @@ class Application:
         self.routes.forget_durations()
         self.routes.configuration = configuration
         self.client.keep_only(targets)
-        self.transport.keep_only(connections)
+        requests = [(target.provider.list_request(None), target.connection) for target in targets]
+        self.transport.keep_only({(f"{request.scheme}://{request.host}", way) for request, way in requests})
 
     def drain(self) -> None:
         """Take no new scrapes: the exporter is about to end."""

@@ -27,7 +27,7 @@ IDLE_SECONDS: Final = 75
 """How long a connection is kept after a response: longer than the usual scrape interval of 60 seconds."""
 
 UNREAD_SECONDS: Final = 10.0
-"""How long a client may take to read the end of its last response, after which the connection is closed."""
+"""How long a client may read nothing of a response, or of the end of its last one; then it is disconnected."""
 
 ABORT: Final = "abort"
 """The key of `Connection.abort` in the `state` of a request's scope."""
@@ -51,6 +51,7 @@ class Connection(H11Protocol):
         self.quiet_since = self.loop.time()
         """When it was opened, or its last response was complete; on the clock of the event loop."""
         self._limit: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     @property
     def in_progress(self) -> bool:
@@ -95,6 +96,22 @@ class Connection(H11Protocol):
             self._limit.cancel()
             self._limit = None
 
+    def pause_writing(self) -> None:
+        """The client does not read what was sent."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_SECONDS, self.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read nearly all that was sent."""
+        super().resume_writing()
+        self._has_read()
+
+    def _has_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def on_response_complete(self) -> None:
         """The last byte of the response is in the buffer of the connection."""
         super().on_response_complete()
@@ -110,6 +127,7 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
         super().connection_lost(exc)
+        self._has_read()
         self._unlimit()
 
     def _should_upgrade(self) -> bool:

@@ -29,7 +29,7 @@ def text(snapshot: Snapshot, trace: Trace, *, started: float, allowed: float | N
 def _head(snapshot: Snapshot, started: float, allowed: float | None) -> Iterator[str]:
     limit = "its own timeout" if allowed is None else f"its own timeout, and {allowed:.3f} s from the scrape timeout"
     yield f"Debug run of {snapshot.provider}/{snapshot.account}/{snapshot.region}, started {_time(started)}."
-    yield f"Limited by {limit}. Other scrapes do not share this run, and nothing of it is kept."
+    yield f"Limited by {limit}. Other scrapes do not share this run, and its result is not kept."
     expire = snapshot.credentials_expire
     until = "" if expire is None else f", they expire {_time(expire)}"
     yield f"Keys from the source {snapshot.credentials_source}{until}."

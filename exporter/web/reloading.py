@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -46,15 +45,19 @@ class Reloader:
             # Of the file before it is read, so that no change is missed.
             own, self._states = await asyncio.gather(self._look((self._file,)), self._look(self._files))
             try:
-                config = await asyncio.to_thread(self._load)
+                config, text = await asyncio.to_thread(self._read)  # a thousand targets take a second
             except ConfigError as error:
                 self._exporter.self_metrics.config_refused()
                 log.error("configuration not reloaded; the last one stays in use: %s", error)  # noqa: TRY400 - no bug
                 raise
-            self._config = config = config.keeping(self._config)
+            self._config = config
             self._states = own + await self._look(self._files[1:])
-            await self._exporter.replace(config.targets, effective.as_text(config.accounts))
+            await self._exporter.replace(config.targets, text)
             log.info("configuration reloaded", extra={"file": self._file, "targets": len(config.targets)})
+
+    def _read(self) -> tuple[Config, str]:
+        config = self._load().keeping(self._config)
+        return config, effective.as_text(config.accounts)
 
     def request(self) -> None:
         """Have `watch` reload soon; for handlers of signals, which must not wait."""
@@ -73,8 +76,12 @@ class Reloader:
                 if await self._look(self._files) == self._states:
                     continue
             self._requested.clear()
-            with contextlib.suppress(ConfigError):
+            try:
                 await self.reload()
+            except ConfigError:
+                pass  # logged
+            except Exception:
+                log.exception("internal error (please report it); the last configuration stays in use")
 
     @staticmethod
     async def _look(files: Sequence[str]) -> FileStates:

@@ -133,7 +133,7 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
         self._before_end = before_end
         self._accepting: list[asyncio.Task[None]] = []
-        self._joining: set[asyncio.Task[None]] = set()
+        self._joining: dict[asyncio.Task[None], socket.socket] = {}
         """Connections without a protocol yet: it takes a pass of the event loop, and the handshake of TLS."""
 
     @property
@@ -161,17 +161,17 @@ class Server(uvicorn.Server):
                 peer.close()
             else:
                 task = loop.create_task(self._join(peer))
-                self._joining.add(task)
-                task.add_done_callback(self._joining.discard)
+                self._joining[task] = peer
+                task.add_done_callback(self._joined)
             if count % ACCEPTS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # many connections at once must not keep others waiting
 
     async def _join(self, peer: socket.socket) -> None:
         """Give the connection its protocol."""
-        if peer.family != socket.AF_UNIX:  # else a body waits 40 ms for the acknowledgment of its head
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only if `peer.proto` is set
         state, loop = self.lifespan.state, asyncio.get_running_loop()
         with contextlib.suppress(OSError):  # the client has left, or failed in the handshake of TLS
+            if peer.family != socket.AF_UNIX:  # else a body waits 40 ms for the acknowledgment of its head
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only if it knows `proto`
             await loop.connect_accepted_socket(
                 lambda: Connection(self.config, self.server_state, state, loop),
                 peer,
@@ -180,10 +180,20 @@ class Server(uvicorn.Server):
             )
 
     async def _make_room(self) -> bool:
-        """Close one connection without a request. Returns whether there is one."""
-        if self._joining and self._tls is None:  # a handshake may take long, this does not
+        """Close one connection without a request, or end the longest handshake. Returns whether there is one."""
+        if self._joining and self._tls is not None:  # usually it takes milliseconds, so the client is silent
+            next(iter(self._joining)).cancel()
+            return True
+        if self._joining:
             await asyncio.wait(self._joining)
         return self._free_one()
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        peer = self._joining.pop(task)
+        if task.cancelled():
+            peer.close()
+        elif (error := task.exception()) is not None:
+            log.error("internal error (please report it)", exc_info=error)
 
     def _free_one(self) -> bool:
         """Close the connection without a request that is quiet for longest. Returns whether there is one."""

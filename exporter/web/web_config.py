@@ -93,7 +93,7 @@ def _headers(section: Section) -> dict[str, str]:
         elif HEADERS[name] and value not in HEADERS[name]:
             section.problems.append(Problem(section.path(key), f"must be {' or '.join(HEADERS[name])}"))
         else:
-            headers[name] = value
+            headers[name] = value.strip()
     return headers
 
 
@@ -101,7 +101,7 @@ def _users(root: Section) -> dict[str, str]:
     users = {}
     for name, value in root.mapping("basic_auth_users").items():
         if isinstance(value, str) and _BCRYPT.fullmatch(value):
-            users[name] = value
+            users[name] = value.replace("$2$", "$2b$")  # of the first bcrypt; the same for this
         else:
             message = "the password must be hashed with bcrypt, such as by htpasswd -nBC 10 ''"
             root.problems.append(Problem(root.path(f"basic_auth_users.{name}"), message))
@@ -141,7 +141,10 @@ class WebConfigFile:
         """Read what changes, until cancelled."""
         while self._path is not None:
             await asyncio.sleep(CHECK_SECONDS)
-            await asyncio.to_thread(self._read_again, self._path)  # it may be on a mount that hangs
+            try:
+                await asyncio.to_thread(self._read_again, self._path)  # it may be on a mount that hangs
+            except Exception:
+                log.exception("internal error (please report it); the last web configuration stays in use")
 
     def _read_again(self, path: Path) -> None:
         stamps = _stamps(self.current.files)

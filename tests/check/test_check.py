@@ -312,3 +312,17 @@ def everything(terminal):
 def test_permissions_of_cos():
     """COS has one permission for both operations."""
     assert {explain.permission("cos", operation) for operation in ("ListJobs", "DescribeJob")} == {"cos:ListJobs"}
+
+
+def test_proxies_are_those_of_a_scrape(findings):
+    """A variable for a proxy that no request would use is no finding, however wrong it is."""
+    store = store_of("oss")
+    with serve(create_app(store)) as url:
+        code, found, _ = findings(account(store, url), http_proxy="http://p:notaport", HTTP_PROXY="http://127.0.0.1:1")
+    assert (code, found["connection"]["state"]) == (0, "ok")
+
+
+def test_a_host_that_is_no_name(findings):
+    """A host that cannot be a name is a finding, and loses no report."""
+    code, found, _ = findings(account(store_of("oss"), f"https://{'a' * 70}.example"))
+    assert (code, found["name"]["state"]) == (1, "failed")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import tracemalloc
 
 import pytest
 
-from exporter.client.bodies import MAX_ERROR_BYTES
+from exporter.client.bodies import MAX_ERROR_BYTES, MAX_GZIP_MEMBERS
 from exporter.core.errors import MalformedResponse, TransportError
 from tests.rawserver import raw_server
 
@@ -103,6 +104,25 @@ async def test_a_body_that_contradicts_its_encoding_is_malformed(encoding, body,
         with pytest.raises(MalformedResponse) as caught:
             await send(host)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [1, len(PACKED) - 1, len(PACKED), len(PACKED) + 1, len(PACKED) + 2])
+async def test_a_gzip_body_of_two_members_is_read(cut, send):
+    """A gzip body may have several members (RFC 1952, 2.2), wherever they are cut on their way; but not any number."""
+    twice = PACKED + PACKED
+
+    async def in_two_parts(peer):
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(twice)}\r\n\r\n"
+        await peer.send(head.encode() + twice[:cut])
+        await asyncio.sleep(0.05)
+        await peer.send(twice[cut:])
+
+    async with raw_server(in_two_parts) as host:
+        assert (await send(host)).body == gzip.decompress(PACKED) * 2
+    many = gzip.compress(b"") * (MAX_GZIP_MEMBERS + 1)
+    async with answering(many, "200 OK", "Content-Encoding: gzip") as host:
+        with pytest.raises(MalformedResponse):
+            await send(host)
 
 
 async def test_data_after_a_gzip_body_is_not_read(send):

@@ -8,6 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from exporter.client.tls import has_files, make_context
 from exporter.core.errors import TransportError
@@ -231,3 +237,18 @@ async def test_a_variable_that_names_nothing_is_named(variable, tmp_path, send, 
     assert (caught.value.reason, caught.value.transient) == ("config", False)
     with pytest.raises(TransportError, match="Connection refused"):
         await send("127.0.0.1:1", scheme="https", ca_file=ca_file)
+
+
+async def test_an_encrypted_client_key_never_asks_for_its_password(authority, https, ca_file, send, tmp_path):
+    """A client key with a password is an error at once; nothing waits for somebody at a terminal."""
+    issued = authority.issue_cert("client.example")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    (tmp_path / "key.pem").write_bytes(encrypted)
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = {"ca_file": ca_file, "cert_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
+    async with https("127.0.0.1") as host:
+        with pytest.raises(TransportError) as caught:
+            await send(host, scheme="https", **files)
+    assert caught.value.reason == "config"
+    assert "key.pem" in str(caught.value)

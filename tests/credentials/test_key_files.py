@@ -201,6 +201,6 @@ async def test_a_pair_that_was_refused_is_not_kept(pair):
     paths = pair("id-1", "typo")
     source = static(paths)
     found = await source.get(offline)
-    source.refused(found)
+    await source.refused(found, offline)
     pair(secret="secret-1")
     assert await keys(source) == ("id-1", "secret-1")

@@ -162,7 +162,24 @@ async def test_an_issuer_that_hangs_hides_no_refusal():
         assert (await parts.failure()).reason == "auth"
         assert parts.counts() == (1, 1, 0)
         issuer.hanging.set()
+        assert source._renewal is not None
+        await asyncio.wait({source._renewal})
         assert (await source.get(offline)).key_id == "id-2"
+
+
+async def test_keys_that_others_refuse_are_still_used():
+    """While new keys are requested because one region refused the keys, other regions get them at once."""
+    source = RefreshingCredentials("oidc", issuer := Numbered())
+    keys = await source.get(offline)
+    issuer.hanging = asyncio.Event()
+    refusing = asyncio.create_task(source.refused(keys, offline))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await source.get(offline) == keys
+    assert not refusing.done()
+    issuer.hanging.set()
+    await refusing
+    assert (await source.get(offline)).key_id == "id-2"
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -172,10 +189,10 @@ async def test_each_issuer_is_asked_again(refreshing, fetch, cloud):
     source = refreshing(made)
     keys = await source.get(fetch)
     for _ in range(10):
-        source.refused(keys)
+        await source.refused(keys, fetch)
     found = await asyncio.gather(*(source.get(fetch) for _ in range(10)))
     assert {keys.key_id for keys in found} == {"id-2"}
-    source.refused(keys)  # a late answer to the old keys
+    await source.refused(keys, fetch)  # a late answer to the old keys
     assert (await source.get(fetch)).key_id == "id-2"
     assert made.issued == 2
 
@@ -185,7 +202,7 @@ async def test_at_most_every_30_seconds(clock):
     source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
     requests = []
     for clock.offset in (0, 1, 29, 30.5, 59, 61.5):
-        source.refused(await source.get(offline))
+        await source.refused(await source.get(offline), offline)
         await source.get(offline)
         requests.append(issuer.requests)
     assert requests == [2, 2, 2, 3, 3, 4]
@@ -199,7 +216,7 @@ async def test_refused_keys_are_kept_if_the_issuer_fails(refreshing, fetch, cloc
     source = refreshing(made)
     keys = await source.get(fetch)
     made.fault = lambda _: Response(status_code=500)
-    source.refused(keys)
+    await source.refused(keys, fetch)
     assert await source.get(fetch) == keys
     made.fault = lambda _: None
     assert await source.get(fetch) == keys
@@ -249,6 +266,10 @@ async def test_the_chosen_source_of_the_default_is_asked_again(read):
     source, _ = read({}, environment)
     keys = await source.get(offline)
     asked: list[Credentials] = []
-    source._source._chosen.refused = asked.append
-    source.refused(keys)
+
+    async def refused(credentials, _fetch):
+        asked.append(credentials)
+
+    source._source._chosen.refused = refused
+    await source.refused(keys, offline)
     assert asked == [keys]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import ssl
 import threading
 import time
+from functools import partial
 
 import httpx
 import pytest
+import trustme
+from starlette.responses import PlainTextResponse
 
 from exporter.simulator import Fault
 from exporter.web import connection, router, server
@@ -199,3 +203,41 @@ def test_the_end_of_a_response_that_is_not_read(headers, monkeypatch):
             while piece := peer.recv(1 << 20):
                 total += len(piece)
     assert 0 < total < size
+
+
+def test_a_second_request_that_is_not_read_ends(connect, client, monkeypatch):
+    """A client that sends further requests and reads nothing is disconnected, whatever it requests."""
+    monkeypatch.setattr(connection, "UNREAD_SECONDS", 0.5)
+    for path in ("/docs", "/config", "/metrics"):
+        peer = connect(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 2000)
+        until(lambda: client.get("/-/healthy").status_code == 200)
+        until(partial(is_reset, peer))
+
+
+def is_reset(peer):
+    """Whether the exporter has cut the connection, although nothing was read from it."""
+    try:
+        peer.send(b"x")
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_silent_clients_do_not_keep_others_from_tls(tmp_path, monkeypatch):
+    """If silent connections fill the bound, a client that really begins the handshake of TLS is answered."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    with (
+        serve(PlainTextResponse("the page"), certfile=tmp_path / "cert.pem", keyfile=tmp_path / "key.pem") as url,
+        contextlib.ExitStack() as opened,
+    ):
+        address = "127.0.0.1", int(url.rpartition(":")[2])
+        for _ in range(20):
+            opened.enter_context(socket.create_connection(address, 20))
+        for _ in range(3):
+            assert httpx.get(url, verify=trust, timeout=20, trust_env=False).text == "the page"

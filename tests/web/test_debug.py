@@ -201,7 +201,7 @@ async def test_it_ends_with_the_exporter(store, store_url):
     """When the exporter stops, a debug run in progress ends, as the runs of scrapes do."""
     store.faults.add(Fault("delay", seconds=30))
     async with rig(target_at(store_url, timeout=20.0)) as parts:
-        running = asyncio.create_task(parts.collector.traced(parts.targets[0].name, None))
+        running = asyncio.create_task(parts.collector.find(parts.targets[0].name).traced(None))
         await asyncio.to_thread(until, lambda: store.requests)
         parts.collector.stop()
         snapshot, _ = await asyncio.wait_for(running, 10)

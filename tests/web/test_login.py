@@ -101,6 +101,16 @@ def test_the_rate_limit_is_a_token_bucket(guarded):
         assert statuses(3) == [200, 200, 429]
 
 
+def test_values_that_need_care(guarded):
+    """A header's value may end with a blank, and a hash may be of the first bcrypt; both are valid elsewhere."""
+    users = {"alice": hashed("right").replace("$2b$", "$2$")}
+    headers = {"Strict-Transport-Security": "max-age=1 "}
+    with guarded(http_server_config={"headers": headers}, basic_auth_users=users) as client:
+        assert client.get("/", auth=("alice", "wrong")).status_code == 401
+        page = client.get("/", auth=("alice", "right"))
+        assert (page.status_code, page.headers["strict-transport-security"]) == (200, "max-age=1")
+
+
 def test_headers_are_set_on_every_response(guarded):
     """The configured headers are on pages and on refusals."""
     headers = {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=3600"}
