@@ -80,7 +80,8 @@ def _run(arguments: Sequence[str]) -> int:
                 _export(_load(source.file), source.web, source)
             case Demo(web):
                 _demo(web)
-            case CheckConfig(file):
+            case CheckConfig(file, web_config_file):
+                WebConfigFile(web_config_file)  # raises what is wrong with it
                 _check_config(file)
             case Check():
                 return _check(parsed.command)

@@ -73,9 +73,10 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class CheckConfig:
-    """Validate a configuration file."""
+    """Validate a configuration file, and the web configuration if there is one."""
 
     file: ConfigFile
+    web_config_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _serve(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Serve 
         parser.error("--demo cannot be combined with --config.file or --config.check")
     file = _config_file(flags)
     if flags.config_check:
-        return CheckConfig(file)
+        return CheckConfig(file, flags.web_config_file)
     settings = Settings(
         telemetry_path=flags.telemetry_path,
         max_requests=flags.max_requests,

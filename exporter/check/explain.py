@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.check.report import Facts, Finding, TargetReport
 from exporter.collector.job_details import MAX_CALLS
 from exporter.core import durations
-from exporter.core.errors import CredentialsError
+from exporter.core.errors import REMEDIES, CredentialsError
 from exporter.core.http import is_loopback
 from exporter.exposition import families
 
@@ -150,7 +150,9 @@ def statement(provider: str, name: str) -> str:
 def _listing(snapshot: Snapshot, *, explained: bool) -> Finding:
     error = snapshot.error
     if error is not None:
-        return Finding("listing", "failed", f"no jobs ({error.reason}), see above" if explained else f"{error}")
+        if explained:
+            return Finding("listing", "failed", f"no jobs ({error.reason}), see above")
+        return Finding("listing", "failed", f"{error}", REMEDIES[error.reason])
     counts = {status: count for status, count in (snapshot.counts or {}).items() if count}
     jobs = ", ".join(f"{count} {status}" for status, count in counts.items())
     total = sum(counts.values())

@@ -50,7 +50,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "tls": "check tls.ca_file, tls.server_name and proxies",
     "throttled": "set a longer scrape interval, min_interval or a lower requests_per_second",
     "auth": "the message says whether it is a wrong key, a wrong secret, an expired token or a wrong clock",
-    "access_denied": "grant the permission that the message names, such as oss:ListJobs",
+    "access_denied": "grant the permission that the message names",
     "http_4xx": "check endpoint and region, and whether the region offers batch operations",
     "http_5xx": "see the status page of the service",
     "malformed": "check whether a proxy or another host responds instead of the service",

@@ -172,7 +172,7 @@ class TlsSettings:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sslobject_class = _checking_sans(self.client_allowed_sans)
         unreadable = [pem for pem in (self.cert, self.key, self.client_ca) if not pem.is_readable(problems)]
-        if not unreadable:
+        if not unreadable and self.cert and self.key:
             try:
                 with self.cert.name() as cert, self.key.name() as key:
                     context.load_cert_chain(cert, key, password="")  # never ask for a password on the terminal

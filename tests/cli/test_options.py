@@ -38,6 +38,7 @@ COMMANDS = {
     "--config.file a.yaml": Serve(A_FILE, WEB),
     "--config.check": CheckConfig(FILE),
     "--config.check --config.file=a.yaml": CheckConfig(A_FILE),
+    "--config.check --web.config.file=web.yml": CheckConfig(FILE, Path("web.yml")),
     "--config.expand-environment-variables": Serve(replace(FILE, expand=True), WEB),
     "--config.check --config.expand-environment-variables": CheckConfig(replace(FILE, expand=True)),
     "--demo": Demo(WEB),

@@ -136,6 +136,8 @@ def test_every_problem_at_once(run, directory):
         assert f"web.yml: {path}" in result.stderr
     assert "CANARY" not in result.stderr
     assert "listening" not in result.stderr
+    checked = run("--config.check", "--config.file=config.yaml", "--web.config.file=web.yml")
+    assert (checked.returncode, checked.stderr) == (1, result.stderr)
 
 
 def test_replaced_files_are_read_again(start, directory):

@@ -107,5 +107,5 @@ def test_a_message_about_many_alerts_is_short(tmp_path: Path):
 def test_a_message_says_that_it_is_over(tmp_path: Path):
     """A resolved alert is one line with the time of its end."""
     made = message(tmp_path / "data.json", alert(1, "resolved"))
-    assert made["title"] == "OK: CopyObject job failed in oss/prod/r: copy 1"
+    assert made["title"] == "RESOLVED: CopyObject job failed in oss/prod/r: copy 1"
     assert made["text"] == "Over since 05:06 UTC: CopyObject job failed in oss/prod/r: copy 1"
