@@ -1,4 +1,4 @@
-"""The files that the configuration names: whether they can be read, and by whom else."""
+"""The files that the configuration names: whether they can be read, and by which other users."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Trace:
         self.errors: dict[str, ServiceError] = {}
         """The last error response of each operation."""
         self.skew: float | None = None
-        """Seconds by which this machine's clock is ahead of the service's, which shows whole seconds."""
+        """Seconds by which this machine's clock is fast, against the service's, which shows whole seconds."""
         self.certificate: Certificate | None = None
 
     def saw(self, request: Request, response: Response, connection: ssl.SSLObject | None) -> None:

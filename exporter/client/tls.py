@@ -1,4 +1,4 @@
-"""TLS: whom a connection trusts and who it is, read from files that may be replaced while the process runs."""
+"""TLS: the authorities that a connection trusts, and its own certificate. Their files may be replaced meanwhile."""
 
 from __future__ import annotations
 

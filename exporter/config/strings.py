@@ -17,7 +17,7 @@ _UNEXPANDED: Final = re.compile(rf"\${_NAME}")
 
 
 def read(text: str, *, environment: Mapping[str, str] | None) -> tuple[str, list[str]]:
-    """Returns what `text` stands for, and its problems; variables are replaced if there is an `environment`."""
+    """Returns the value of `text`, and its problems; variables are replaced if there is an `environment`."""
     value, problems = _refuse(text) if environment is None else _expand(text, environment)
     if len(value) > MAX_STRING:
         return "", [*problems, f"is longer than {MAX_STRING} characters, as no name, key or token is; shorten it"]

@@ -30,7 +30,7 @@ A thousand accounts with every key have half of this.
 """
 
 ReadString: TypeAlias = "Callable[[str], tuple[str, Sequence[str]]]"
-"""Returns what a string of the file stands for, and its problems."""
+"""Returns the value of a string of the file, and its problems."""
 
 
 @dataclass(frozen=True, slots=True)

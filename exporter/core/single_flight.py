@@ -75,7 +75,7 @@ class SingleFlight(Generic[K, T]):
 
     def _ended(self, task: asyncio.Task[T]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # nobody asks for its outcome any more
+        if task.cancelled():  # its outcome is not needed any more
             release(task)
 
     def _free(self, key: K, flight: _Flight[T]) -> None:
