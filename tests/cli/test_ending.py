@@ -49,7 +49,7 @@ def test_pid_1_ends_during_its_imports(start, tmp_path, as_pid_1):
     until(lambda: catches_sigterm(pid))
     subprocess.run(["kill", "-TERM", str(pid)], check=True)
     assert outer.wait() == 0
-    assert outer.stderr == ""
+    assert "Interrupt" not in outer.stderr  # likewise
 
 
 def test_a_draining_exporter_says_so(start, config_file):
