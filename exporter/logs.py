@@ -121,7 +121,7 @@ class _Writer(logging.Handler):
             self._lines.task_done()
 
     def _write(self, line: bytes) -> None:
-        """Write `line`, however long that takes. It is lost if nobody can read stderr any more."""
+        """Write `line`, however long that takes. It is lost if stderr is closed."""
         try:
             while line:
                 try:

@@ -137,7 +137,7 @@ class _Leaves(NamedTuple):
             raise MalformedResponse(f"{name} is missing or empty")
         if len(word) > MAX_WORD_CHARACTERS or word in (".", ".."):  # which would be another place in a URL's path
             raise MalformedResponse(f"{name} is longer than {MAX_WORD_CHARACTERS} characters, or a path")
-        if len(f"{word} ".replace("\n", " ").splitlines()) > 1:  # as a label, it could not be told from a blank
+        if len(f"{word} ".replace("\n", " ").splitlines()) > 1:  # as a label, it would look like a blank
             raise MalformedResponse(f"{name} contains a line break")
         return word
 

@@ -118,7 +118,7 @@ def _bind_unix(path: Path) -> list[socket.socket]:
 
 
 def _remove_unused(path: Path) -> None:
-    """Remove the socket at `path` if nobody listens on it: a process that was killed has left it."""
+    """Remove the socket at `path` if no process listens on it: one that was killed has left it."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.stat().st_mode):
             return

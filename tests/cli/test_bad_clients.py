@@ -148,7 +148,7 @@ def test_bad_requests_are_a_line_a_second(start):
 
 @pytest.fixture
 def full_stderr(tmp_path, environment, config_file):
-    """An exporter at the level debug whose stderr is a full pipe that nobody reads; its URL, process and pipe."""
+    """An exporter at the level debug whose stderr is a full pipe without a reader; its URL, process and pipe."""
     unused = socket.create_server(("127.0.0.1", 0))
     port = unused.getsockname()[1]
     unused.close()

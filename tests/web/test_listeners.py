@@ -21,7 +21,7 @@ def test_an_address_is_shown_as_it_is_written(text):
 
 
 def test_a_socket_in_the_file_system(directory):
-    """A socket is made at the path, and removed at the end; one that nobody listens on is replaced."""
+    """A socket is made at the path, and removed at the end; one without a listener is replaced."""
     path = directory / "a.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
