@@ -39,7 +39,7 @@ async def test_connections_to_hosts_of_no_target_are_closed(store_url):
 
 
 async def test_a_scrape_and_a_reload_at_the_same_time(store_url):
-    """A scrape that has begun gets the targets of its beginning, also if a reload removes them meanwhile."""
+    """A scrape keeps the targets that there were when it started, even if a reload removes them."""
     async with rig(target_at(store_url)) as parts:
         collector = parts.collector.find(parts.targets[0].name)
         await parts.replace([target_at(store_url, account="another")], "")
