@@ -138,7 +138,7 @@ class TargetCollector:
     async def traced(self, allowed: float | None) -> tuple[Snapshot, Trace]:
         """A snapshot from a run of its own, after at most `allowed` seconds, and what the run did.
 
-        Other scrapes do not share the run, and its snapshot is not kept. Answers of DescribeJob are, as those of any run.
+        Other scrapes do not share the run, and its snapshot is not kept; answers of DescribeJob are.
         """
         start = time.monotonic()
         until = self._until(start, allowed)
