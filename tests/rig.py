@@ -162,9 +162,11 @@ def renew(store: Store) -> Store:
 
 
 @contextlib.contextmanager
-def exporting(*targets: Target, settings: Settings | None = None) -> Iterator[str]:
+def exporting(
+    *targets: Target, settings: Settings | None = None, now: Callable[[], float] = time.time
+) -> Iterator[str]:
     """The base URL of an exporter of `targets`."""
-    with served(Rig(targets, settings)) as url:
+    with served(Rig(targets, settings, now=now)) as url:
         yield url
 
 

@@ -1,22 +1,28 @@
-"""Pictures of the landing page for the documentation: `./dev screenshots`.
+"""Pictures for the documentation: `./dev screenshots`.
 
-The simulated stores of the demo, a real exporter and a real Chromium. Shown: all targets up (wide, dark, and on a
-phone), and two of them down.
+The landing page: the simulated stores of the demo, a real exporter and a real Chromium. Shown: all targets up (wide,
+dark, and on a phone), and two of them down. The dashboards: six hours of such stores in a real Prometheus, drawn with
+Grafana's own components.
 
 The demo has Chinese and emoji in its descriptions: install Debian's fonts-wqy-zenhei and fonts-noto-color-emoji first.
 """
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import httpx
+import pytest
 import yaml
 
 from exporter import cli, config
 from exporter.simulator import Fault, Scenario, create_app
 from tests import chromium
+from tests.grafana.history import long_job, six_hours
+from tests.grafana.viewer import viewer
 from tests.rig import exporting
 from tests.serving import serve
 
@@ -41,7 +47,24 @@ PICTURES: Final = (
 )
 
 
-def main() -> None:
+class DashboardPicture(NamedTuple):
+    """How a dashboard is drawn; the picture is as high as the dashboard."""
+
+    name: str
+    width: int = 1420
+    mode: str = "dark"
+
+
+DASHBOARD_PICTURES: Final = (
+    DashboardPicture("dark"),
+    DashboardPicture("light", mode="light"),
+    DashboardPicture("800", width=800),
+    DashboardPicture("phone", width=400),
+)
+DASHBOARDS: Final = ("batchops-overview", "batchops-job")
+
+
+def landing() -> None:
     """Write every picture of PICTURES to FOLDER."""
     FOLDER.mkdir(exist_ok=True)
     stores = Scenario.demo().stores
@@ -60,5 +83,33 @@ def main() -> None:
                 tab.picture(FOLDER / f"{picture.name}.png")
 
 
+def dashboards() -> None:
+    """Write every picture of DASHBOARD_PICTURES of each dashboard to FOLDER."""
+    FOLDER.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        six_hours(Path(folder)) as prometheus,
+        viewer(prometheus) as page,
+    ):
+        job = long_job(prometheus)
+        for name in DASHBOARDS:
+            values = {"job": job} if name == "batchops-job" else {}
+            for picture in DASHBOARD_PICTURES:
+                page.draw(name, width=picture.width, mode=picture.mode, **values)
+                page.tab.picture(FOLDER / f"{name}-{picture.name}.png")
+
+
+def main() -> int:
+    """Write all pictures; those for which a program is missing are left out. Returns the exit code."""
+    status = 0
+    for write in (landing, dashboards):
+        try:
+            write()
+        except pytest.skip.Exception as missing:
+            sys.stderr.write(f"{write.__name__}: {missing}\n")
+            status = 1
+    return status
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

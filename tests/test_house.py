@@ -27,7 +27,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text()
 EXTRAS = ("alibaba", "aws", "socks", "tencent")
 REQUIREMENTS = ("build", "dev", "run", *(f"extra-{name}" for name in EXTRAS))
 SHELL_SCRIPTS = ("dev", ".ci/run")
-MADE_HERE = re.compile(r"\.git|\.venv|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info")
+MADE_HERE = re.compile(r"\.git|\.venv|\.cache|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info")
 """Folders that hold no files of the project."""
 
 
@@ -119,7 +119,7 @@ def test_dev_reports_a_missing_python(tmp_path):
 def test_no_file_names_this_machine():
     """No file names a home or temporary folder of a machine, or an address of a package registry or mirror."""
     home = r"/(?:home|root|Users)/\w|/tmp/\w"
-    registry = r"//(?:[\w.-]+\.)?(?:pypi|pythonhosted)\.org|--(?:extra-)?index-url"
+    registry = r"//(?:[\w.-]+\.)?(?:pypi|pythonhosted|npmjs)\.org|--(?:extra-)?index-url"
     found = [
         (name, match[0])
         for name, text in texts()

@@ -33,7 +33,7 @@ class Prometheus(NamedTuple):
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, document: Mapping[str, Any]) -> Iterator[Prometheus]:
+def prometheus(folder: Path, document: Mapping[str, Any], *flags: str) -> Iterator[Prometheus]:
     """A server with the configuration `document`; all its files are in `folder`, which is created."""
     program = needs.program("prometheus", package="prometheus")
     folder.mkdir(exist_ok=True)
@@ -44,6 +44,7 @@ def prometheus(folder: Path, document: Mapping[str, Any]) -> Iterator[Prometheus
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
     ]
     with (
         (folder / "prometheus.log").open("wb") as log,
