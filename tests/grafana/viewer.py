@@ -51,7 +51,7 @@ class Viewer:
         until(quiet, seconds=60, pause=0.3, state=lambda: (seen[-1], self.tab.messages))
         end = "Math.max(...[...document.querySelectorAll('section')].map((one) => one.getBoundingClientRect().bottom))"
         height = round(self.tab.run(end)) + 8
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.tab.call("Emulation.setDeviceMetricsOverride", **size)
         until(lambda: self.tab.run("innerHeight") == height)
         return self._text()
