@@ -27,7 +27,9 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text()
 EXTRAS = ("alibaba", "aws", "socks", "tencent")
 REQUIREMENTS = ("build", "dev", "run", *(f"extra-{name}" for name in EXTRAS))
 SHELL_SCRIPTS = ("dev", ".ci/run")
-MADE_HERE = re.compile(r"\.git|\.venv|\.cache|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info")
+MADE_HERE = re.compile(
+    r"\.git|\.venv|\.cache|\.hypothesis|.*_cache|__pycache__|build|dist|htmlcov|bench-results|.*\.egg-info"
+)
 """Folders that hold no files of the project."""
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.core.jobs import Job
-    from exporter.simulator import Store
     from exporter.simulator.jobs.plan import Detail
 
 RULES: Final = tuple(sorted((Path(__file__).parents[2] / "deploy/prometheus").glob("*.rules.yml")))
@@ -135,8 +134,8 @@ def _samples(end: float) -> Iterator[str]:
                     stores[0].faults.add(Fault("error", status=503, code="SlowDown", times=40))
                 page = client.get("/metrics").raise_for_status().text
                 for name, labels, value in re.findall(r"^(batchops_\w+)(?:\{(.*)\})? (\S+)$", page, re.MULTILINE):
-                    labels = ",".join(filter(None, (labels, 'job="batchops",instance="localhost:10083"')))
-                    yield f"{name}{{{labels}}} {value} {clock.now:.0f}\n"
+                    every = ",".join(filter(None, (labels, 'job="batchops",instance="localhost:10083"')))
+                    yield f"{name}{{{every}}} {value} {clock.now:.0f}\n"
                 clock.now += MINUTE
 
 
