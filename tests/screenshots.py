@@ -21,7 +21,7 @@ import yaml
 from exporter import cli, config
 from exporter.simulator import Fault, Scenario, create_app
 from tests import chromium
-from tests.grafana.history import long_job, six_hours
+from tests.grafana.history import large_job, six_hours
 from tests.grafana.viewer import viewer
 from tests.rig import exporting
 from tests.serving import serve
@@ -91,7 +91,7 @@ def dashboards() -> None:
         six_hours(Path(folder)) as prometheus,
         viewer(prometheus) as page,
     ):
-        job = long_job(prometheus)
+        job = large_job(prometheus)
         for name in DASHBOARDS:
             values = {"job": job} if name == "batchops-job" else {}
             for picture in DASHBOARD_PICTURES:

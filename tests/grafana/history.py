@@ -67,7 +67,7 @@ class Clock:
 
 
 class SlowWorld(World):
-    """The jobs of `world`, which take SLOWNESS times as long, have fewer tasks, and one description per operation."""
+    """The jobs of `world`, which take SLOWNESS times as long, and have one description per operation."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -80,11 +80,9 @@ class SlowWorld(World):
 
     def _slow(self, job: Job) -> Job:
         times = {name: getattr(job, name) for name in ("created", "terminated", "elapsed_active")}
-        counts = {name: getattr(job, name) for name in ("tasks", "succeeded", "failed")}
         return job._replace(
             description=DESCRIPTIONS.get(job.operation or ""),
             **{name: value * SLOWNESS for name, value in times.items() if value is not None},
-            **{name: value // SLOWNESS for name, value in counts.items() if value is not None},
         )
 
 
@@ -139,10 +137,10 @@ def _samples(end: float) -> Iterator[str]:
                 clock.now += MINUTE
 
 
-def long_job(prometheus: str) -> str:
-    """Returns the id of an Active job that has been at work for long, has failed tasks, and has more to do."""
+def large_job(prometheus: str) -> str:
+    """Returns the id of an Active job that makes progress and has failed tasks: the one with the most tasks."""
     jobs = "batchops:job_eta:seconds and on (job_id) (batchops:job_tasks_failed:max > 0)"
-    query = f"topk(1, batchops_job_elapsed_active_seconds and on (job_id) ({jobs}))"
+    query = f"topk(1, batchops:job_tasks:max and on (job_id) ({jobs}))"
     response = httpx.get(f"{prometheus}/api/v1/query", params={"query": query}, timeout=30)
     (found,) = response.raise_for_status().json()["data"]["result"]
     return str(found["metric"]["job_id"])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.deploy.test_dashboards import DASHBOARDS
-from tests.grafana.history import long_job, six_hours
+from tests.grafana.history import large_job, six_hours
 from tests.grafana.viewer import SOURCE, viewer
 
 
@@ -21,7 +21,7 @@ def test_the_viewer_knows_every_kind_of_panel():
 def test_every_panel_is_drawn(tmp_path):
     """Grafana's own components draw every panel of both dashboards, with data and without an error."""
     with six_hours(tmp_path) as prometheus, viewer(prometheus) as page:
-        job = long_job(prometheus)
+        job = large_job(prometheus)
         for board in DASHBOARDS:
             values = {"job": job} if board["uid"] == "batchops-job" else {}
             lines = page.draw(board["uid"], width=1420, mode="dark", **values).splitlines()
