@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core.errors import CredentialsError
+from exporter.core.files import Readings
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.header_values import header_problem
 from exporter.credentials.key_files import KeyFile, read_keys
@@ -47,6 +48,7 @@ class StaticCredentials:
     ) -> None:
         self.expires = expires
         self._parts = tuple(part for part in (key_id, secret, token) if part is not None)
+        self._readings = Readings()
         self._files = [part for part in self._parts if isinstance(part, KeyFile)]
         self._account = account
         self._since_start = since_start
@@ -79,7 +81,7 @@ class StaticCredentials:
         """Returns the content of the files; if it is unusable or half new, the last one, for GRACE_SECONDS."""
         try:
             known = [key.reveal() for key in self._last] if self._last else None
-            found = [Secret(key) for key in await read_keys(*self._files, known=known)]
+            found = [Secret(key) for key in await self._readings.run("keys", read_keys, *self._files, known=known)]
         except CredentialsError as error:
             if self._last is None or not self._in_grace(error.message):
                 raise

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from exporter.core.errors import Problem
+from exporter.core.files import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -73,6 +74,7 @@ class Pem:
         """Whether its file can be read, if it has one; if not, a problem is added to `problems`."""
         try:
             if self.file:
+                require_regular(Path(self.file))
                 Path(self.file).read_bytes()
         except OSError as error:
             problems.append(Problem(self.path, f"{self.file} cannot be read: {error.strerror}"))
