@@ -16,7 +16,7 @@ from exporter.credentials.key_files import KeyFile, read_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.interfaces import CredentialNames, Fetch
+    from exporter.core.interfaces import CredentialNames, Fetch, Refusals
     from exporter.core.section import Section
 
 FILE_SUFFIX: Final = "_file"
@@ -73,7 +73,7 @@ class StaticCredentials:
         key_id, secret, *token = [next(found) if isinstance(part, KeyFile) else part for part in self._parts]
         return Credentials(key_id.reveal(), secret, token[0] if token else None, self.expires)
 
-    async def refused(self, _credentials: Credentials, _fetch: Fetch) -> None:
+    async def refused(self, _credentials: Credentials, _fetch: Fetch, _refusals: Refusals) -> None:
         """Makes the next `get` use what the files contain then."""
         self._last = None
 

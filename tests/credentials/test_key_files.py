@@ -14,6 +14,7 @@ from pathlib import PosixPath
 import pytest
 
 from exporter.core.errors import CredentialsError
+from exporter.core.interfaces import Refusals
 from exporter.core.workers import WaitingThreads
 from exporter.credentials.key_files import MAX_READINGS, KeyFile
 from exporter.credentials.static import StaticCredentials
@@ -204,7 +205,7 @@ async def test_a_pair_that_was_refused_is_not_kept(pair):
     paths = pair("id-1", "typo")
     source = static(paths)
     found = await source.get(offline)
-    await source.refused(found, offline)
+    await source.refused(found, offline, Refusals())
     pair(secret="secret-1")
     assert await keys(source) == ("id-1", "secret-1")
 
