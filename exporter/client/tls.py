@@ -173,4 +173,6 @@ def has_files(file: str | None, folder: str | None) -> bool:
 
 def _unusable(files: str, error: OSError, invalid: str = "no valid certificate") -> TransportError:
     why = invalid if isinstance(error, ssl.SSLError) else error.strerror
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        why = "the key is not that of the certificate"
     return TransportError(f"{files} cannot be used: {why}", reason="config")

@@ -113,7 +113,7 @@ async def test_a_half_written_pair_is_read_again(server, tmp_path, send, caplog)
     assert names == ["old", "old", "old", "new"]
     [record] = caplog.records
     assert record.getMessage() == (
-        f"tls.cert_file {certificate} and tls.key_file {key} cannot be used: no valid certificate and key;"
+        f"tls.cert_file {certificate} and tls.key_file {key} cannot be used: the key is not that of the certificate;"
         " the last valid files are used until they can be"
     )
 
