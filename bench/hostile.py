@@ -23,6 +23,11 @@ PIECE: Final = b"<JobListDescriptor>" + b"x" * 65_000
 GOOD_PAGES: Final = 25
 """Of 1,000 jobs each, which "slowing" sends for each target before it is slow."""
 
+PACKED_AT_ONCE: Final = 3
+"""Pages of "packed" on their way: as many as the exporter may hold with those it parses, and at times one more."""
+PACKED_SECONDS: Final = 0.3
+"""From the start of one such page to the next one in its place."""
+
 _numbers: Final = itertools.count(1)
 
 
@@ -85,11 +90,23 @@ async def endless(_head: bytes, send: Send) -> None:
         await send(PIECE)
 
 
-async def packed(_head: bytes, send: Send) -> None:
-    """A small response that decodes to a page of 15 MiB, which names another one."""
-    body = b"<ListJobsResult><NextToken>more-%d</NextToken><Jobs>" % next(_numbers)
-    body += b" " * 15 * MIB + b"</Jobs></ListJobsResult>"
-    await send(response(await asyncio.to_thread(gzip.compress, body, 1), "Content-Encoding: gzip"))
+async def packed(head: bytes, send: Send) -> None:
+    """A good listing of two pages of 15 MiB, each a small gzip; the XML parser reads the second one."""
+    async with _packing:
+        await send(_packed()[b"continuation-token=" in head])
+        await asyncio.sleep(PACKED_SECONDS)
+
+
+_packing: Final = asyncio.Semaphore(PACKED_AT_ONCE)
+
+
+@cache
+def _packed() -> tuple[bytes, bytes]:
+    text = "\N{PARTY POPPER}" + 15_000 * "x"  # a character for which Python needs four bytes for each
+    body = re.sub(rb"<Description>[^<]*", b"<Description>" + text.encode(), page(0, "second"))
+    last = re.sub(rb"<NextToken>[^<]*</NextToken>", b"<!-- last -->", body)
+    first, second = (response(gzip.compress(each, 1), "Content-Encoding: gzip") for each in (body, last))
+    return first, second
 
 
 async def stalled(_head: bytes, send: Send) -> None:

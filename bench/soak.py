@@ -8,8 +8,9 @@ import gzip
 import itertools
 import re
 import socket
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from bench import programs, report
 
@@ -36,7 +37,7 @@ READINGS: Final = 200
 """Maximum in the whole run."""
 SHOWN: Final = 20
 """Readings in the table."""
-COLUMNS: Final = ("scrapes", "resident memory", "open file descriptors")
+COLUMNS: Final = ("scrapes", "resident memory", "its peak so far", "open file descriptors")
 
 MAX_GROWTH: Final = 0.5
 """KiB a scrape: with a scrape every 15 seconds, 1 GiB in a year."""
@@ -58,11 +59,15 @@ Python's own allocator grows by 1 MiB at a time, which would look like a leak.
 
 
 class Scenario(NamedTuple):
-    """How a hostile store is scraped. `timeout`: of a target, in seconds. `scrapes`: by default."""
+    """How a hostile store is scraped. `timeout`: of a target, in seconds. `scrapes`: by default.
+
+    `pages`: how many are read whole in each scrape, at least; 0: each target fails.
+    """
 
     targets: int
     timeout: float
     scrapes: int
+    pages: int = 0
 
 
 HOSTILE: Final = {
@@ -70,26 +75,45 @@ HOSTILE: Final = {
     "slowing": Scenario(4, 3.0, 60),
     "large": Scenario(3, 3.0, 60),
     "endless": Scenario(30, 1.0, 60),
-    "packed": Scenario(3, 1.0, 60),
+    "packed": Scenario(30, 20.0, 20, pages=10),
     "stalled": Scenario(30, 1.0, 60),
 }
 """By the scenario of `bench.hostile`."""
 
+UNREAD: Final = "unread"
+"""The scenario of `unread`."""
+CLIENTS: Final = 30
+UNREAD_JOBS: Final = 14_000
+"""Whose text has 18 MB."""
+UNREAD_SECONDS: Final = 1.5
+"""For which the clients wait without reading."""
+UNREAD_ROUNDS: Final = 20
+
 CONNECTION_KIB: Final = 8
 """Of memory that each closed connection leaves without the garbage collector: asyncio's transport refers to itself."""
+
+CLIENT_KIB: Final = 32
+"""Likewise, of a client's connection: uvicorn's protocol and its request refer to each other."""
 
 MAX_CONNECTIONS: Final = 6
 """That a scrape of a hostile store opens for each target."""
 
 _UP: Final = re.compile(r'^batchops_up\{provider="\w+",account="(\w+)",region="[\w-]+"\} ([01])', re.MULTILINE)
+_PAGES: Final = re.compile(r"^batchops_scrape_pages\{.*\} (\d+)$", re.MULTILINE)
 
 
 class Reading(NamedTuple):
-    """The exporter after so many `scrapes`; `resident` is its resident memory in MiB."""
+    """The exporter after so many `scrapes`; `resident` is its resident memory in MiB, `peak` the largest so far."""
 
     scrapes: int
     resident: float
     descriptors: int
+    peak: float
+
+    @classmethod
+    def of(cls, program: Program, scrapes: int) -> Self:
+        """A reading of `program`."""
+        return cls(scrapes, program.resident(), program.descriptors(), program.peak())
 
 
 @dataclass
@@ -126,7 +150,7 @@ class Soak:
                 else:
                     self._check(program.get(path, encoding=encoding), encoding)
                 if number % every == 0:
-                    curve.append(Reading(number, program.resident(), program.descriptors()))
+                    curve.append(Reading.of(program, number))
         return curve
 
     def _check(self, body: bytes, encoding: str) -> None:
@@ -142,7 +166,7 @@ class Soak:
 def hostile(name: str, scrapes: int) -> list[Reading]:
     """The readings during so many scrapes of a hostile store by an exporter without the garbage collector.
 
-    Raises RuntimeError if a target is up at the end.
+    Raises RuntimeError if the scenario is not what it should be: if a target is up, or too few pages are read whole.
     """
     scenario = HOSTILE[name]
     with programs.hostile(name) as shop:
@@ -151,15 +175,37 @@ def hostile(name: str, scrapes: int) -> list[Reading]:
             curve = []
             for number in range(1, scrapes + 1):
                 short = 0.0 if number % 2 else 0.5 + scenario.timeout / 2  # ends by the scrape's own deadline
-                ups = _UP.findall(program.get(scrape_timeout=short).decode())
-                curve.append(Reading(number, program.resident(), program.descriptors()))
-    if not ups or any(up == "1" for _, up in ups):
-        raise RuntimeError(f"a target of a hostile store is up: {ups}")
+                text = program.get(scrape_timeout=short).decode()
+                curve.append(Reading.of(program, number))
+                pages = sum(map(int, _PAGES.findall(text)))
+                if pages < scenario.pages or (not scenario.pages and {up for _, up in _UP.findall(text)} != {"0"}):
+                    raise RuntimeError(f"a scrape of the hostile store read {pages} pages, or a target is up")
+    return curve
+
+
+def unread(rounds: int) -> list[Reading]:
+    """The readings in so many rounds of CLIENTS that ask an exporter without the garbage collector for much text.
+
+    They read none of it until the reading is taken, and leave then.
+    """
+    curve = []
+    with programs.store(UNREAD_JOBS) as shop:
+        account = programs.account(shop) | {"min_interval": "1h"}
+        with programs.exporter(account, module="bench.uncollected", environment=ALLOCATOR) as program:
+            program.get()
+            for number in range(1, rounds + 1):
+                with contextlib.ExitStack() as opened:
+                    for _ in range(CLIENTS):
+                        opened.enter_context(contextlib.closing(_asking(program, "/metrics", "identity")))
+                    time.sleep(UNREAD_SECONDS)
+                    curve.append(Reading.of(program, number))
     return curve
 
 
 def allowed_growth(name: str) -> float:
     """MiB a scrape that the scenario `name` may add without a leak."""
+    if name == UNREAD:
+        return CLIENTS * CLIENT_KIB / 1024
     return HOSTILE[name].targets * MAX_CONNECTIONS * CONNECTION_KIB / 1024
 
 
@@ -173,11 +219,17 @@ def _kinds() -> Iterator[tuple[str, str]]:
 
 def _disconnect(program: Program, path: str, encoding: str, *, wait: bool) -> None:
     """Send a request and disconnect, immediately or (`wait`) after the first bytes of the response."""
-    host, _, port = program.address.partition(":")
-    with contextlib.closing(socket.create_connection((host, int(port)), timeout=programs.SCRAPE_SECONDS)) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode())
+    with contextlib.closing(_asking(program, path, encoding)) as connection:
         if wait:
             connection.recv(100)
+
+
+def _asking(program: Program, path: str, encoding: str) -> socket.socket:
+    """A connection on which `path` was requested."""
+    host, _, port = program.address.partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=programs.SCRAPE_SECONDS)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: {encoding}\r\n\r\n".encode())
+    return connection
 
 
 def judge(curve: Sequence[Reading], max_growth: float = MAX_GROWTH / 1024) -> list[str]:
@@ -211,7 +263,10 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m bench soak", description="Shows that memory and file descriptors of the exporter stay flat."
     )
     parser.add_argument(
-        "--scenario", choices=HOSTILE, help="scrape a hostile store without the garbage collector (default: a good one)"
+        "--scenario",
+        choices=(*HOSTILE, UNREAD),
+        help="without the garbage collector scrape a hostile store, or a good one by clients that do not read"
+        " (default: a good one by good clients)",
     )
     parser.add_argument(
         "--scrapes",
@@ -223,11 +278,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--markdown", metavar="FILE", help="also write the table to this file")
     options = parser.parse_args(arguments)
     name: str | None = options.scenario
-    wanted = HOSTILE[name].scrapes if name else SCRAPES
+    wanted = SCRAPES if name is None else UNREAD_ROUNDS if name == UNREAD else HOSTILE[name].scrapes
     scrapes: int = options.scrapes or wanted
     if scrapes < MIN_SCRAPES:
         parser.error(f"--scrapes must be at least {MIN_SCRAPES}")
-    if name:
+    if name == UNREAD:
+        facts = report.facts(scrapes=scrapes, scenario=name, clients=CLIENTS)
+        curve = unread(scrapes)
+        problems = judge(curve, allowed_growth(name))
+    elif name:
         facts = report.facts(scrapes=scrapes, scenario=name, targets=HOSTILE[name].targets)
         curve = hostile(name, scrapes)
         problems = judge(curve, allowed_growth(name))
@@ -240,7 +299,10 @@ def main(arguments: Sequence[str]) -> int:
         if not (soak.failed and soak.succeeded):
             problems.append(f"the target of the account {FLAKY} did not both fail and succeed")
     shown = curve[-1 :: -max(1, len(curve) // SHOWN)][::-1]
-    rows = [(f"{reading.scrapes:,}", f"{reading.resident:.1f} MiB", str(reading.descriptors)) for reading in shown]
+    rows = [
+        (f"{reading.scrapes:,}", f"{reading.resident:.1f} MiB", f"{reading.peak:.1f} MiB", str(reading.descriptors))
+        for reading in shown
+    ]
     flat = "memory and file descriptors are flat"
     if scrapes < wanted:
         flat += f" (fewer than {wanted:,} scrapes do not show a small leak)"

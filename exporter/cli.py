@@ -104,6 +104,10 @@ def _load(file: options.ConfigFile) -> Config:
         raise ConfigError((Problem("", hint),), file=str(file.path)) from None
     except (OSError, ValueError):
         pass  # reading it says why
+    return _read(file)
+
+
+def _read(file: options.ConfigFile) -> Config:
     return config.load(file.path, environment=os.environ, expand=file.expand)
 
 
@@ -244,7 +248,7 @@ async def _answer(
     async with Application(loaded.targets, web.settings, configuration=configuration, revision=revision) as exporter:
         watching = [loop.create_task(web_config.watch())]
         if source is not None:
-            reloader = Reloader(str(source.file.path), partial(_load, source.file), loaded, exporter)
+            reloader = Reloader(str(source.file.path), partial(_read, source.file), loaded, exporter)
             exporter.routes.reload_with = reloader.reload
             loop.add_signal_handler(signal.SIGHUP, reloader.request)
             watching.append(loop.create_task(reloader.watch(source.reload_interval)))

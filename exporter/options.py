@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from exporter import __version__, flag_values, logs
 from exporter.core import durations
+from exporter.core.wording import did_you_mean, shown
 from exporter.web import app, server
 from exporter.web.app import Settings
 from exporter.web.listeners import Address, parse_address
@@ -29,6 +30,7 @@ _EPILOG: Final = (
     "Other commands, each with its own --help: 'batchops-exporter check' calls each target once and explains what it "
     "finds, 'batchops-exporter simulate' serves the simulated store alone."
 )
+COMMANDS: Final = ("check", "simulate")
 OUTPUTS: Final = ("text", "json")
 SCRAPE_INTERVAL: Final = "60s"
 
@@ -135,6 +137,9 @@ def parse(arguments: Sequence[str]) -> Options:
         case ["check", *rest]:
             flags = check_parser().parse_args(rest)
             command = Check(_config_file(flags), tuple(flags.targets), flags.interval, flags.output)
+        case [word, *_] if not word.startswith("-"):
+            message = f"{shown(word)} is not a command{did_you_mean(word, COMMANDS)}"
+            serve_parser().error(message)
         case _:
             parser = serve_parser()
             flags = parser.parse_args(arguments)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.core.errors import CredentialsError, Problem
+from exporter.core.files import require_regular
 from exporter.credentials.key_files import read_key
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ async def _key_problem(name: str) -> str:
 def _tls_problem(file: NamedFile) -> str:
     """Returns why a file for TLS cannot be used; an empty string if it can."""
     try:
-        if not stat.S_ISREG(Path(file.name).stat().st_mode):  # opening a named pipe would block
-            return f"{file.name} is not a regular file"
+        require_regular(Path(file.name))
         with Path(file.name).open("rb") as opened:
             opened.read(1)
         if file.path.endswith("ca_file"):

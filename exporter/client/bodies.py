@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_GZIP_MEMBERS: Final = 100
 """Of a body; each costs as much as a small page. Usually there is one."""
 
+PIECE_BYTES: Final = 1024 * 1024
+"""Of a gzip body, unpacked at once, as a usual page is: a large one would be in memory twice until it is joined."""
+
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 MAX_ERROR_BYTES: Final = 64 * 1024
@@ -33,7 +36,7 @@ async def read_body(
     if length.isdecimal() and not encoded and int(length) > limit.max_bytes:
         limit.grow(int(length))  # raises before any of it takes memory
     body = bytearray()
-    async with contextlib.aclosing(_decoded(headers, raw, limit.max_bytes + 1)) as pieces:
+    async with contextlib.aclosing(_decoded(headers, raw)) as pieces:
         async for piece in pieces:
             limit.grow(len(body) + len(piece))
             body += piece
@@ -46,7 +49,7 @@ async def read_error_body(headers: Mapping[str, str], raw: AsyncIterator[bytes])
     """The start of an error's body; empty if it cannot be decoded, as the status says more than the body does."""
     body = bytearray()
     try:
-        async with contextlib.aclosing(_decoded(headers, raw, MAX_ERROR_BYTES)) as pieces:
+        async with contextlib.aclosing(_decoded(headers, raw)) as pieces:
             async for piece in pieces:
                 body += piece
                 if len(body) >= MAX_ERROR_BYTES:
@@ -56,8 +59,8 @@ async def read_error_body(headers: Mapping[str, str], raw: AsyncIterator[bytes])
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-async def _decoded(headers: Mapping[str, str], raw: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
-    """The body in pieces, decoded, of at most `max_bytes` each. Raises MalformedResponse.
+async def _decoded(headers: Mapping[str, str], raw: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """The body in pieces, decoded. Raises MalformedResponse.
 
     It is decoded here and not by httpx, whose decoder would unpack a whole chunk of a bomb before its size is known.
     """
@@ -71,18 +74,19 @@ async def _decoded(headers: Mapping[str, str], raw: AsyncIterator[bytes], max_by
         if gunzip is None:
             yield chunk
             continue
-        started, rest = True, chunk
-        while rest:
+        started, rest, more = True, chunk, False
+        while rest or more:
             if gunzip.eof:
                 members += 1
                 if members > MAX_GZIP_MEMBERS or not _GZIP_MAGIC.startswith(rest[: len(_GZIP_MAGIC)]):
                     raise MalformedResponse("the response continues after the end of its gzip body")
                 gunzip = isal_zlib.decompressobj(wbits=31)  # one more member, see RFC 1952, 2.2
             try:
-                piece = gunzip.decompress(rest, max_bytes)
+                piece = gunzip.decompress(rest, PIECE_BYTES)
             except igzip_lib.IsalError as error:  # type: ignore[misc]  # isal's stub declares it as an instance
                 raise MalformedResponse("the response's body is not gzip, as its header says") from error
-            rest = gunzip.unused_data
+            rest = gunzip.unused_data if gunzip.eof else gunzip.unconsumed_tail
+            more = len(piece) == PIECE_BYTES and not gunzip.eof  # it may hold some without any rest
             yield piece
     if gunzip is not None and started and not gunzip.eof:
         raise MalformedResponse("the response's gzip body ends too early")

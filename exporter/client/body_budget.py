@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FREE_BYTES: Final = 1024 * 1024
 """Of each body, which count for nothing: a usual page is smaller, so large bodies of others never affect it."""
 
-SHARED_BYTES: Final = 64 * 1024 * 1024
+SHARED_BYTES: Final = 48 * 1024 * 1024
 """What all bodies together may have beyond their FREE_BYTES."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.client.rate_limit import RateLimiter
 from exporter.core.errors import CredentialsError, ScrapeError, ServiceError, TransportError
+from exporter.core.interfaces import Refusals
 from exporter.core.workers import Worker
 
 if TYPE_CHECKING:
@@ -62,10 +63,14 @@ class Client:
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     """From 0 to 1: spreads the retries of many exporters."""
     worker: Worker = field(default_factory=lambda: Worker("parse"), init=False, repr=False)
+    refusals: dict[str, Refusals] = field(default_factory=dict, init=False, repr=False)
+    """Of the keys, by the name of the target that they are for."""
     _rate_limiters: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
 
     def keep_only(self, targets: Iterable[Target]) -> None:
-        """Forget the rate limiters of all but `targets`."""
+        """Forget the rate limiters and refusals of all but `targets`."""
+        for name in self.refusals.keys() - {target.name for target in targets}:
+            del self.refusals[name]
         kept = {_rate_key(target) for target in targets}
         for key in self._rate_limiters.keys() - kept:
             del self._rate_limiters[key]
@@ -146,7 +151,7 @@ class Session:
         source = self.target.credentials
         try:
             async with asyncio.timeout(NEW_KEYS_SHARE * self.deadline.remaining(time.monotonic())):
-                await source.refused(refused, fetch)
+                await source.refused(refused, fetch, self.client.refusals.setdefault(self.target.name, Refusals()))
                 credentials = await source.get(fetch)
         except (TimeoutError, CredentialsError):
             return None
@@ -159,7 +164,7 @@ class Session:
         target, observer = self.target, self.observer
         signed = target.provider.sign(request, credentials, self.client.now())
         try:
-            return await self._send(request, signed, parse, on_progress)
+            result = await self._send(request, signed, parse, on_progress)
         except ScrapeError as error:
             observer.failed(target, request, error)
             raise
@@ -167,6 +172,8 @@ class Session:
             if self.deadline.remaining(time.monotonic()) <= 0:  # otherwise the response is not needed any more
                 observer.failed(target, request, TransportError("the time was up", reason="timeout"))
             raise
+        self.client.refusals.pop(target.name, None)
+        return result
 
     async def _wait_for_rate_limit(self) -> None:
         try:

@@ -15,6 +15,7 @@ import certifi
 
 from exporter.client.file_states import file_states
 from exporter.core.errors import TransportError
+from exporter.core.files import Readings, require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -45,6 +46,7 @@ class TlsContexts:
     def __init__(self) -> None:
         self._made: dict[ConnectionSettings, _Made] = {}
         self._locks: dict[ConnectionSettings, asyncio.Lock] = {}
+        self._readings = Readings()
 
     def keep_only(self, kept: AbstractSet[ConnectionSettings]) -> None:
         """Forget the contexts of all settings but `kept`."""
@@ -66,11 +68,11 @@ class TlsContexts:
             files = _named_files(settings)
             if last is not None and not files:
                 return last.context
-            states = await asyncio.to_thread(file_states, files)  # before they are read
+            states = await self._readings.run(("states", *files), file_states, files)  # before they are read
             if last is not None and last.states == states:
                 return last.context
             try:
-                context = await asyncio.to_thread(make_context, settings)
+                context = await self._readings.run(settings, make_context, settings)
             except TransportError as error:
                 if last is None:
                     raise
@@ -96,8 +98,10 @@ def make_context(settings: ConnectionSettings) -> ssl.SSLContext:
     if settings.cert_file:
         files = f"tls.cert_file {settings.cert_file} and tls.key_file {settings.key_file}"
         try:
+            require_regular(Path(settings.cert_file))
+            require_regular(Path(settings.key_file))
             # Never ask for the password of an encrypted key on the terminal.
-            context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except OSError as error:
             raise _unusable(files, error, "no valid certificate and key") from error
     if settings.insecure_skip_verify:
@@ -134,6 +138,7 @@ def _trusting(ca_file: str, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
     try:
         context = kind(ssl.PROTOCOL_TLS_CLIENT)
         if ca_file:
+            require_regular(Path(ca_file))
             context.load_verify_locations(ca_file)
         else:
             context.load_default_certs()
@@ -148,6 +153,7 @@ def _check_variable(name: str, value: str) -> None:
     """Raises TransportError if the variable `name` names nothing that can be used, which OpenSSL would ignore."""
     try:
         if name == "SSL_CERT_FILE":
+            require_regular(Path(value))
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
         elif not any(Path(folder).is_dir() for folder in value.split(os.pathsep)):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -167,4 +173,6 @@ def has_files(file: str | None, folder: str | None) -> bool:
 
 def _unusable(files: str, error: OSError, invalid: str = "no valid certificate") -> TransportError:
     why = invalid if isinstance(error, ssl.SSLError) else error.strerror
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        why = "the key is not that of the certificate"
     return TransportError(f"{files} cannot be used: {why}", reason="config")

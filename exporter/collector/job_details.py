@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,15 @@ MAX_CALLS: Final = 20
 
 MAX_CONCURRENT_CALLS: Final = 4
 """DescribeJob calls of one target at the same time, for the jobs of `jobs.ids`."""
+
+EXTRA_CONCURRENT_CALLS: Final = 2
+"""The same for the calls that follow a listing.
+
+With more, those of many targets would use up the account's rate limit, and the listings of other targets would wait.
+"""
+
+START_SECONDS: Final = 0.5
+"""After a listing, DescribeJob calls start for so long; later listings make the rest. Those in progress end in time."""
 
 DENIED_SECONDS: Final = 3600.0
 """If the permission is missing, DescribeJob is not called again for this long."""
@@ -50,17 +60,21 @@ async def fetch_details(
     session: Session,
     *,
     at_once: int = MAX_CONCURRENT_CALLS,
+    start_until: float = float("inf"),
     limit: asyncio.Timeout | None = None,
     tolerate: frozenset[Reason] = frozenset(),
 ) -> JobDetails:
     """DescribeJob's answers for `ids`, `at_once` of them at a time, as many as come within `limit` (None: no limit).
 
-    The first error ends it, unless its reason is one of `tolerate`: then only that job has no answer.
+    After the monotonic time `start_until`, no more are requested. The first error ends it, unless its reason is one of
+    `tolerate`: then only that job has no answer.
     """
     details = JobDetails()
     try:
         async with limit or asyncio.timeout(None):
             for start in range(0, len(ids), at_once):
+                if start and time.monotonic() >= start_until:
+                    break
                 calls = [_fetch(job_id, session, details) for job_id in ids[start : start + at_once]]
                 for error in await asyncio.gather(*calls, return_exceptions=True):
                     if error is not None and not (isinstance(error, ScrapeError) and error.reason in tolerate):
@@ -119,12 +133,15 @@ class DetailCache:
     async def update(
         self, ids: Sequence[str], session: Session, limit: asyncio.Timeout, *, now: float
     ) -> ScrapeError | None:
-        """Request the jobs `ids` at the monotonic time `now`, until `limit`. Returns what ended it early.
-
-        They are requested one by one: at the same time, those of many targets would use up the account's rate limit,
-        and the listings of other targets would wait for it.
-        """
-        details = await fetch_details(ids, session, at_once=1, limit=limit, tolerate=OF_ONE_JOB)
+        """Request the jobs `ids` from the monotonic time `now` on, until `limit`. Returns what ended it early."""
+        details = await fetch_details(
+            ids,
+            session,
+            at_once=EXTRA_CONCURRENT_CALLS,
+            start_until=now + START_SECONDS,
+            limit=limit,
+            tolerate=OF_ONE_JOB,
+        )
         for job_id in details.requested:
             self._vain[job_id] = self._vain.get(job_id, 0) + 1
         self.keep(details.found)

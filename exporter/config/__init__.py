@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.config import accounts, strings, yaml_document
 from exporter.core.errors import ConfigError, Problem
+from exporter.core.files import require_regular
 from exporter.core.section import NamedFile, Section
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def read_yaml(
 def _contents(path: Path, largest: int) -> bytes:
     """Returns the bytes of the file. Raises ConfigError."""
     try:
+        require_regular(path, or_pipe=True)
         with path.open("rb") as file:
             text = file.read(largest + 1)
     except OSError as error:

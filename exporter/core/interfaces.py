@@ -87,6 +87,16 @@ class Fetch(Protocol):
         """
 
 
+@dataclass(slots=True)
+class Refusals:
+    """The refusals of an account's keys by one target, since its last success; for their source."""
+
+    asked: float = float("-inf")
+    """When their issuer was last asked because of a refusal, by any target: a reading of the source's clock."""
+    pause: float = 0.0
+    """Seconds from then until this target may have it asked again."""
+
+
 class CredentialSource(Protocol):
     """Where the keys of an account come from."""
 
@@ -101,5 +111,8 @@ class CredentialSource(Protocol):
     async def get(self, fetch: Fetch) -> Credentials:
         """Keys that can be used now. `fetch` sends the requests that this takes. Raises CredentialsError."""
 
-    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
-        """The service refused these keys: gets others, which the next `get` returns, if that may help."""
+    async def refused(self, credentials: Credentials, fetch: Fetch, refusals: Refusals) -> None:
+        """The service refused these keys: gets others, which the next `get` returns, if that may help.
+
+        `refusals`: of the target so far; while new keys are refused too, it gets others less and less often.
+        """

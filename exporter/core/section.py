@@ -20,6 +20,7 @@ from exporter.core.errors import Problem
 from exporter.core.wording import (
     SIMILAR,
     boolean_hint,
+    colon_hint,
     did_you_mean,
     join_path,
     number_hint,
@@ -187,7 +188,7 @@ class Section:
         if isinstance(value, dict):
             return value
         if value is not _MISSING:
-            self.problem(key, f"must be a mapping, not {type_name(value)}")
+            self.problem(key, f"must be a mapping, not {type_name(value)}{colon_hint(value)}")
         return {}
 
     def file(self, key: str, *, required: bool = False, secret: bool = False) -> str:
@@ -314,7 +315,7 @@ class Section:
         defaults = self._defaults.section(key) if self._defaults is not None else None
         value = self._mapping.get(key, {})
         if not isinstance(value, dict):
-            self.problem(key, f"must be a mapping, not {type_name(value)}")
+            self.problem(key, f"must be a mapping, not {type_name(value)}{colon_hint(value)}")
             value = {}
         section = self._derive(value, join_path(self._path, key), defaults)
         section._partial |= partial  # noqa: SLF001 - of the same class
@@ -346,15 +347,15 @@ class Section:
         for key, value in self._mapping.items():
             if key in known:
                 continue
-            hint = self._hint(key, known)
+            hint = self._hint(key, known, taken=self._mapping)
             if discreet and value is None and not hint.startswith(SIMILAR):
                 self._add(Problem(self._path, f"contains an unknown key{hint}"))
             else:
                 self.problem(key, f"is not a known key{hint}")
 
-    def _hint(self, word: str, known: Collection[str]) -> str:
+    def _hint(self, word: str, known: Collection[str], taken: Collection[str] = ()) -> str:
         """Returns the end of a message about `word`, or nothing if there are many problems already."""
-        return did_you_mean(word, known) if len(self.problems) < MAX_HINTS else ""
+        return did_you_mean(word, known, taken) if len(self.problems) < MAX_HINTS else ""
 
 
 def _size(value: object) -> int:

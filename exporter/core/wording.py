@@ -50,9 +50,12 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them."""
-    near = _nearest(word, known)
+def did_you_mean(word: str, known: Collection[str], taken: Collection[str] = ()) -> str:
+    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them.
+
+    None of the words `taken` is meant: they are set already.
+    """
+    near = _nearest(word, set(known).difference(taken))
     return f"{SIMILAR}{near}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
 
 
@@ -60,7 +63,9 @@ def _nearest(word: str, known: Collection[str]) -> str:
     if len(word) > _LONGEST_SHOWN:
         return ""
     by_case = {name.lower(): name for name in sorted(known)}
-    near = difflib.get_close_matches(word.lower(), by_case, n=1)
+    words = sorted(word.lower().split("_"))
+    same = [name for name in by_case if sorted(name.split("_")) == words]  # in another order
+    near = same or difflib.get_close_matches(word.lower(), by_case, n=1)
     return by_case[near[0]] if near else ""
 
 
@@ -72,6 +77,11 @@ def one_of(known: Collection[str]) -> str:
 def quote_hint(value: object) -> str:
     """Returns how to make a string of a value that YAML reads as something else."""
     return " (put it in quotes)" if isinstance(value, bool | int | float) else ""
+
+
+def colon_hint(value: object) -> str:
+    """Returns what turns a string such as `name:value` into a mapping."""
+    return "; write a blank after the colon" if isinstance(value, str) and re.match(r"[^\s:]+:\S", value) else ""
 
 
 def number_hint(value: object) -> str:

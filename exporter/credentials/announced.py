@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exporter.core.interfaces import CredentialSource, Fetch
+    from exporter.core.interfaces import CredentialSource, Fetch, Refusals
     from exporter.core.secrets import Credentials
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,6 @@ class AnnouncedCredentials:
             log.info("credentials found", extra=fields)
         return credentials
 
-    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch, refusals: Refusals) -> None:
         """The service refused these credentials of the source."""
-        await self._source.refused(credentials, fetch)
+        await self._source.refused(credentials, fetch, refusals)

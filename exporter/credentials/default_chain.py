@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.core.errors import CredentialsError
 
 if TYPE_CHECKING:
-    from exporter.core.interfaces import CredentialSource, Fetch
+    from exporter.core.interfaces import CredentialSource, Fetch, Refusals
     from exporter.core.secrets import Credentials
 
 
@@ -53,7 +53,7 @@ class DefaultChain:
                 return credentials
         raise CredentialsError(f"no credentials are configured; {'; '.join(skipped)}", reason="config")
 
-    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch, refusals: Refusals) -> None:
         """The service refused these credentials of the chosen source."""
         if self._chosen:
-            await self._chosen.refused(credentials, fetch)
+            await self._chosen.refused(credentials, fetch, refusals)

@@ -13,7 +13,7 @@ from exporter.credentials.header_values import header_problem, without_line_end
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.interfaces import CredentialNames, Fetch
+    from exporter.core.interfaces import CredentialNames, Fetch, Refusals
 
 
 class EnvironmentCredentials:
@@ -50,7 +50,7 @@ class EnvironmentCredentials:
         pairs = ", or ".join(f"{key_id} and {secret}" for key_id, secret, *_ in self._groups)
         raise NotConfigured(f"no credentials in the environment: set {pairs}", reason="config")
 
-    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
+    async def refused(self, credentials: Credentials, fetch: Fetch, refusals: Refusals) -> None:
         """The variables of a process do not change: there are no other credentials."""
 
     def _read_expiry(self) -> float | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from exporter.core.errors import CredentialsError
+from exporter.core.files import require_regular
 from exporter.credentials.header_values import header_problem, without_line_end
 
 MAX_FILE_BYTES: Final = 64 * 1024
@@ -33,21 +33,17 @@ class KeyFile(NamedTuple):
 
 async def read_key(path: str | Path) -> str:
     """Returns the content of one file; see `read_keys`."""
-    [key] = await read_keys(KeyFile(Path(path)))
+    [key] = await asyncio.to_thread(read_keys, KeyFile(Path(path)))
     return key
 
 
-async def read_keys(*files: KeyFile, known: list[str] | None = None) -> list[str]:
-    """Returns the content of each file, without trailing line breaks. Raises CredentialsError.
+def read_keys(*files: KeyFile, known: list[str] | None = None) -> list[str]:
+    """Returns the content of each file, without trailing line breaks; blocks. Raises CredentialsError.
 
     Unless it is the `known` one, the files are read until two readings in a row are equal: so keys which are being
     replaced are never mixed, and a file that is empty only while it is written is no error.
     """
-    return await asyncio.to_thread(_settled, files, known)
-
-
-def _settled(files: tuple[KeyFile, ...], last: list[str] | None) -> list[str]:
-    problem = ""
+    last, problem = known, ""
     for reading in range(MAX_READINGS):
         if reading:
             time.sleep(READING_PAUSE_SECONDS)
@@ -64,9 +60,7 @@ def _settled(files: tuple[KeyFile, ...], last: list[str] | None) -> list[str]:
 
 def _read_key(named: KeyFile) -> str:
     try:
-        # Opening a named pipe would block until something writes to it.
-        if not stat.S_ISREG(named.path.stat().st_mode):
-            raise CredentialsError(f"{named} is not a regular file", reason="config")
+        require_regular(named.path)
         with named.path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:

@@ -13,7 +13,7 @@ from exporter.core.errors import CredentialsError, ScrapeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.interfaces import Fetch
+    from exporter.core.interfaces import Fetch, Refusals
     from exporter.core.secrets import Credentials
     from exporter.credentials.issuer_response import Issued
 
@@ -27,7 +27,10 @@ RETRY_SECONDS: Final = 30.0
 """The pause after a failed renewal, while the current credentials are valid."""
 
 REFUSED_SECONDS: Final = 30.0
-"""The shortest time between two renewals because the service refused the credentials."""
+"""The pause after a renewal because the service refused the credentials; doubled if it refuses the new ones too."""
+
+MAX_REFUSED_SECONDS: Final = 900.0
+"""The longest such pause."""
 
 CLOCK_STEP_SECONDS: Final = 60.0
 """If this machine's clock is set by more than this, lifetimes that were measured with it are measured again."""
@@ -95,6 +98,7 @@ class RefreshingCredentials:
         self._renew_at = 0.0
         self._doubtful = False
         self._last_refusal = float("-inf")
+        """When the last renewal because of a refusal began; minus infinity after another one that brought new keys."""
         self._renewal: asyncio.Task[CredentialsError | None] | None = None
         self._warning = ""
         """The last warning, until a renewal succeeds."""
@@ -118,18 +122,23 @@ class RefreshingCredentials:
         assert self._current is not None  # noqa: S101 - set by a renewal that returned no error
         return self._current.credentials
 
-    async def refused(self, credentials: Credentials, fetch: Fetch) -> None:
-        """Requests new credentials, unless that was done for less than REFUSED_SECONDS ago.
+    async def refused(self, credentials: Credentials, fetch: Fetch, refusals: Refusals) -> None:
+        """Requests new credentials, unless that was done lately; each time in vain, the pause after it is doubled.
 
-        Only this caller waits for them: for others, such as another region, these may be good.
+        Only this caller waits for them: for others, such as another region, these may be good. A renewal that one
+        region caused counts for each region that refuses what it brought.
         """
         now = self._since_boot()
         if self._current is None or credentials != self._current.credentials:
             return  # they are replaced already
-        if now - self._last_refusal >= REFUSED_SECONDS:
+        if refusals.asked != self._last_refusal:
+            longer = min(2 * refusals.pause, MAX_REFUSED_SECONDS) or REFUSED_SECONDS
+            refusals.pause = longer if refusals.asked < self._last_refusal else 0.0
+            refusals.asked = self._last_refusal
+        if now - self._last_refusal >= refusals.pause:
             self._last_refusal = now
             self._issuer.forget()
-            self._start_renewal(fetch)
+            self._start_renewal(fetch, refused=True)
         if self._renewal is not None:
             await asyncio.wait({self._renewal})
 
@@ -143,13 +152,15 @@ class RefreshingCredentials:
             self._current = replace(current, booted=booted)
             self._renew_at, self._doubtful = now, True
 
-    def _start_renewal(self, fetch: Fetch) -> asyncio.Task[CredentialsError | None]:
+    def _start_renewal(self, fetch: Fetch, *, refused: bool = False) -> asyncio.Task[CredentialsError | None]:
         """Returns the renewal in progress, or a new one."""
         if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self._renew(fetch), name=f"credentials {self._account}")
+            self._renewal = asyncio.create_task(
+                self._renew(fetch, refused=refused), name=f"credentials {self._account}"
+            )
         return self._renewal
 
-    async def _renew(self, fetch: Fetch) -> CredentialsError | None:
+    async def _renew(self, fetch: Fetch, *, refused: bool) -> CredentialsError | None:
         """Stores new credentials; returns the error if that fails."""
         now, since_boot = self._now(), self._since_boot()
         try:
@@ -165,6 +176,8 @@ class RefreshingCredentials:
         self.expires = issued.credentials.expires
         until = float("inf") if lifetime is None else since_boot + lifetime
         booted = now - since_boot if issued.by_own_clock else None
+        if not refused and self._current and not issued.credentials.same_keys(self._current.credentials):
+            self._last_refusal = float("-inf")
         self._current = _Current(issued.credentials, until, booted)
         self._renew_at = since_boot + (
             RECHECK_SECONDS if lifetime is None else lifetime - min(RENEW_SECONDS, lifetime / 4)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from exporter.core.errors import CredentialsError
+from exporter.core.files import Readings
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.header_values import header_problem
 from exporter.credentials.key_files import KeyFile, read_keys
@@ -15,7 +16,7 @@ from exporter.credentials.key_files import KeyFile, read_keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.core.interfaces import CredentialNames, Fetch
+    from exporter.core.interfaces import CredentialNames, Fetch, Refusals
     from exporter.core.section import Section
 
 FILE_SUFFIX: Final = "_file"
@@ -47,6 +48,7 @@ class StaticCredentials:
     ) -> None:
         self.expires = expires
         self._parts = tuple(part for part in (key_id, secret, token) if part is not None)
+        self._readings = Readings()
         self._files = [part for part in self._parts if isinstance(part, KeyFile)]
         self._account = account
         self._since_start = since_start
@@ -71,7 +73,7 @@ class StaticCredentials:
         key_id, secret, *token = [next(found) if isinstance(part, KeyFile) else part for part in self._parts]
         return Credentials(key_id.reveal(), secret, token[0] if token else None, self.expires)
 
-    async def refused(self, _credentials: Credentials, _fetch: Fetch) -> None:
+    async def refused(self, _credentials: Credentials, _fetch: Fetch, _refusals: Refusals) -> None:
         """Makes the next `get` use what the files contain then."""
         self._last = None
 
@@ -79,7 +81,7 @@ class StaticCredentials:
         """Returns the content of the files; if it is unusable or half new, the last one, for GRACE_SECONDS."""
         try:
             known = [key.reveal() for key in self._last] if self._last else None
-            found = [Secret(key) for key in await read_keys(*self._files, known=known)]
+            found = [Secret(key) for key in await self._readings.run("keys", read_keys, *self._files, known=known)]
         except CredentialsError as error:
             if self._last is None or not self._in_grace(error.message):
                 raise

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -19,17 +18,15 @@ from exporter.core.errors import ConfigError
 from exporter.core.workers import Worker
 from exporter.exposition.renderer import ResponseFormat
 from exporter.web import debug_page, landing
-from exporter.web.clients import ClientLeft, Outbox, unless_left
-from exporter.web.connection import ABORT
+from exporter.web.clients import ClientLeft, unless_left
 from exporter.web.documentation import documentation
 from exporter.web.negotiation import accepts_gzip, prefers_openmetrics
-from exporter.web.router import Handler, Router, text
+from exporter.web.router import BlocksResponse, Handler, Router, text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from exporter.collector.collector import Collector
     from exporter.collector.target_collector import TargetCollector
@@ -96,7 +93,6 @@ class Routes:
         self._renderer = renderer
         self._self_metrics = self_metrics
         self._settings = settings
-        self._outbox = Outbox()
         self._pages = Worker("page")
         self._finish_seconds: dict[tuple[ResponseFormat, tuple[str, ...]], float] = {}
         """From the last listing to the whole body, the last time, by what was requested."""
@@ -222,7 +218,7 @@ class Routes:
         except BaseException:
             self._self_metrics.scrape_ended()
             raise
-        return _ScrapeResponse(body, self._outbox, self._self_metrics.scrape_ended, headers=headers)
+        return BlocksResponse(body, self._self_metrics.scrape_ended, headers=headers)
 
     async def _body(
         self, collectors: Sequence[TargetCollector], allowed: float | None, response_format: ResponseFormat
@@ -263,26 +259,6 @@ class Routes:
             return None
         finish = FINISH_FACTOR * self._finish_seconds.get((response_format, tuple(names)), 0.0)
         return timeout - min(max(self._settings.timeout_offset, finish), timeout / 2)
-
-
-class _ScrapeResponse(Response):
-    """A response that counts as a scrape in flight until it is sent, or its client has left."""
-
-    def __init__(self, body: Sequence[bytes], outbox: Outbox, on_end: Callable[[], None], **options: Any) -> None:  # noqa: ANN401 - its base's
-        super().__init__(**options)
-        self.headers["content-length"] = str(sum(map(len, body)))
-        self._blocks = deque(body)  # lets go what was sent
-        self._outbox = outbox
-        self._on_end = on_end
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        del receive
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await self._outbox.send(self._blocks, scope["state"][ABORT], send)
-        finally:
-            self._on_end()
 
 
 def _timeout(header: str) -> float:

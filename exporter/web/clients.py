@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Send
 
+ABORT: Final = "abort"
+"""The key of `Connection.abort` in the `state` of a request's scope."""
+
 PIECE_BYTES: Final = 256 * 1024
 """Of a body passed to the connection at once: a client that stalls holds no more than this in its buffer."""
 

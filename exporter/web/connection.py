@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.clients import ABORT
 from exporter.web.log_limit import LimitedLog
 from exporter.web.router import HEADERS
 
@@ -28,9 +29,6 @@ IDLE_SECONDS: Final = 75
 
 UNREAD_SECONDS: Final = 10.0
 """How long a client may read nothing of a response, or of the end of its last one; then it is disconnected."""
-
-ABORT: Final = "abort"
-"""The key of `Connection.abort` in the `state` of a request's scope."""
 
 _BAD_REQUEST: Final = LimitedLog(
     logging.getLogger(__name__), "bad request: this is not HTTP/1.1, or its head is too long"

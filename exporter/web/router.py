@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -11,7 +12,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from exporter.web.clients import ABORT, Outbox
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import Receive, Scope, Send
 
 MAX_LINE_BYTES: Final = 8 * 1024
@@ -37,11 +42,22 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 log = logging.getLogger(__name__)
 
 
+class BlocksResponse(Response):
+    """A response whose body is in `blocks`; `on_end` is called when it is sent, or its client has left."""
+
+    def __init__(self, blocks: Sequence[bytes], on_end: Callable[[], None], *, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
+        self.headers["content-length"] = str(sum(map(len, blocks)))
+        self.blocks = deque(blocks)  # lets go what was sent
+        self.on_end = on_end
+
+
 class Router:
     """Calls the handler of a path and a method: `routes[path][method]`. A GET is also the answer to HEAD."""
 
     def __init__(self, routes: Mapping[str, Mapping[str, Handler]]) -> None:
         self._routes = routes
+        self._outbox = Outbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,7 +70,13 @@ class Router:
             response = text("Internal error, see the exporter's log.\n", HTTPStatus.INTERNAL_SERVER_ERROR)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        await response(scope, receive, send)
+        blocks = response.blocks if isinstance(response, BlocksResponse) else deque([bytes(response.body)])
+        try:
+            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+            await self._outbox.send(blocks, scope["state"][ABORT], send)
+        finally:
+            if isinstance(response, BlocksResponse):
+                response.on_end()
         facts = {
             "client": request.client.host if request.client else "",
             "method": request.method,

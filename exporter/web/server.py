@@ -8,6 +8,7 @@ import itertools
 import logging
 import resource
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,7 +19,6 @@ from exporter.web.log_limit import LimitedLog
 from exporter.web.router import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import ASGIApp
@@ -43,6 +43,9 @@ LISTING_SHARE: Final = 0.7
 
 SENDING_SHARE: Final = 0.9
 """Of that time: then the clients that have not read their responses are disconnected."""
+
+NO_TLS: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+"""The response to plain HTTP, if TLS is on; it is that of Go's servers."""
 
 POLL_SECONDS: Final = 0.05
 """How often the end of the last response is looked for."""
@@ -169,15 +172,21 @@ class Server(uvicorn.Server):
     async def _join(self, peer: socket.socket) -> None:
         """Give the connection its protocol."""
         state, loop = self.lifespan.state, asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # the client has left, or failed in the handshake of TLS
+        with contextlib.ExitStack() as kept, contextlib.suppress(OSError):  # the client has left
+            if self._tls:  # asyncio closes its connection when the handshake fails
+                rest = kept.enter_context(contextlib.closing(peer.dup()))
             if peer.family != socket.AF_UNIX:  # else a body waits 40 ms for the acknowledgment of its head
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only if it knows `proto`
-            await loop.connect_accepted_socket(
-                lambda: Connection(self.config, self.server_state, state, loop),
-                peer,
-                ssl=self._tls,
-                ssl_handshake_timeout=REQUEST_SECONDS if self._tls else None,
-            )
+            try:
+                await loop.connect_accepted_socket(
+                    lambda: Connection(self.config, self.server_state, state, loop),
+                    peer,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=REQUEST_SECONDS if self._tls else None,
+                )
+            except ssl.SSLError as error:
+                if error.reason == "HTTP_REQUEST":
+                    rest.send(NO_TLS)
 
     async def _make_room(self) -> bool:
         """Close one connection without a request, or end the longest handshake. Returns whether there is one."""

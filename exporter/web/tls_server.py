@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from exporter.core.errors import Problem
+from exporter.core.files import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -73,6 +74,7 @@ class Pem:
         """Whether its file can be read, if it has one; if not, a problem is added to `problems`."""
         try:
             if self.file:
+                require_regular(Path(self.file))
                 Path(self.file).read_bytes()
         except OSError as error:
             problems.append(Problem(self.path, f"{self.file} cannot be read: {error.strerror}"))
@@ -176,10 +178,12 @@ class TlsSettings:
             try:
                 with self.cert.name() as cert, self.key.name() as key:
                     context.load_cert_chain(cert, key, password="")  # never ask for a password on the terminal
-            except (ssl.SSLError, OSError):
-                problems.append(
-                    Problem(self.cert.path, f"is no certificate in PEM for the unencrypted {self.key.path}")
-                )
+            except (ssl.SSLError, OSError) as error:
+                cert, key = self.cert.file or self.cert.path, self.key.file or self.key.path
+                problem = f"{cert} is no certificate, or {key} no unencrypted key, in PEM"
+                if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+                    problem = f"{cert} is not the certificate of the key {key}"
+                problems.append(Problem(self.cert.path, problem))
             try:
                 if self.client_ca:
                     with self.client_ca.name() as client_ca:

@@ -163,6 +163,8 @@ class WebConfigFile:
                 log.error("%s", problem, extra={"file": str(path)})
             self._problem = problem
             return
+        if self.current.users and not changed.users:
+            log.warning("no basic_auth_users any more: every client can use all routes now", extra={"file": str(path)})
         self.current, self._stamps, self._problem = changed, stamps, ""
         log.info("web configuration reloaded", extra={"file": str(path)})
 

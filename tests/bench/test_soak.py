@@ -14,7 +14,8 @@ EVERY = 10
 def curve(resident, descriptors=lambda _: 12):
     """Readings along 2,000 scrapes; each value is a function of the number of scrapes."""
     return [
-        Reading(scrapes, resident(scrapes), descriptors(scrapes)) for scrapes in range(EVERY, soak.SCRAPES + 1, EVERY)
+        Reading(scrapes, resident(scrapes), descriptors(scrapes), peak=500.0)
+        for scrapes in range(EVERY, soak.SCRAPES + 1, EVERY)
     ]
 
 
@@ -65,6 +66,14 @@ def test_a_short_soak_runs(monkeypatch, tmp_path, capsys):
     assert [reading["scrapes"] for reading in result["curve"]] == list(range(1, 31))
     assert all(reading["resident"] > 1 and reading["descriptors"] > 3 for reading in result["curve"])
     assert "\n| 30 | " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_clients_that_do_not_read_leave_nothing():
+    """Round after round of clients that read nothing of 18 MB of text hold no more memory than the first round."""
+    curve = soak.unread(soak.MIN_SCRAPES)
+    assert soak.judge(curve, soak.allowed_growth(soak.UNREAD)) == []
+    assert curve[-1].peak < 200
 
 
 def test_what_is_not_flat_is_the_exit_code(monkeypatch, capsys):

@@ -96,7 +96,7 @@ def test_named_files_that_can_be_read(run, named, tmp_path):
         ("secret", "credentials.access_key_secret_file", "cannot be read: No such file or directory"),
         ("id", "credentials.access_key_id_file", "is empty"),
         ("ca.pem", "tls.ca_file", "contains no certificate in PEM format"),
-        ("pipe", "tls.ca_file", "is not a regular file"),
+        ("pipe", "tls.ca_file", "cannot be read: not a regular file"),
     ],
 )
 def test_named_files_that_cannot_be_read(run, named, tmp_path, name, key, problem):
@@ -186,6 +186,31 @@ def test_a_directory_instead_of_a_file(run, tmp_path):
     (tmp_path / "config.yaml").mkdir()
     done = run()
     assert (done.returncode, done.stderr) == (1, "config.yaml: cannot be read: Is a directory\n")
+
+
+def test_a_named_pipe_instead_of_a_file(run, tmp_path):
+    """A named pipe in place of the file, or of one for TLS, is one message: nothing may ever write to it."""
+    os.mkfifo(tmp_path / "config.yaml")
+    done = run()
+    assert (done.returncode, done.stderr) == (1, "config.yaml: cannot be read: not a regular file\n")
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: config.yaml, key_file: config.yaml}\n")
+    done = run("--demo", "--web.config.file=web.yml")
+    assert done.returncode == 1
+    assert "tls_server_config.cert_file: config.yaml cannot be read: not a regular file\n" in done.stderr
+
+
+def test_a_pipe_without_a_name(config_file, environment, tmp_path):
+    """The file may come from another program, as in `generate | batchops-exporter --config.file=/dev/stdin`."""
+    config_file("https://oss.example")
+    done = subprocess.run(
+        command("--config.check", "--config.file=/dev/stdin"),
+        input=(tmp_path / "config.yaml").read_bytes(),
+        env=environment,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

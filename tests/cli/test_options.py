@@ -193,3 +193,11 @@ def test_the_command_is_installed_under_its_name():
     """The distribution installs the command under the name in its messages."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {options.serve_parser().prog: "exporter.__main__:main"}
+
+
+def test_a_command_that_is_misspelled(capsys):
+    """A word that is no command is an error that names the similar command."""
+    with pytest.raises(SystemExit) as ended:
+        options.parse(["chekc", "--config.file=a.yaml"])
+    assert ended.value.code == 2
+    assert "'chekc' is not a command; did you mean check?" in capsys.readouterr().err

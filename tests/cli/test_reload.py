@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_a_request_reloads_whole_or_not_at_all(exporter, write, tmp_path):
     write("c")
     assert client.put("/-/reload").status_code == 200
     assert (accounts(client), last_reload(client)[0]) == (["c"], 1)
+
+
+def test_a_file_that_cannot_be_read_again(exporter, tmp_path):
+    """A file that is gone, or is a named pipe now, is an error of the reload, and the last configuration stays."""
+    _, client = exporter("--config.auto-reload-interval=0s", "--web.enable-lifecycle")
+    (tmp_path / "config.yaml").unlink()
+    gone = client.post("/-/reload")
+    assert (gone.status_code, "cannot be read: No such file" in gone.text, "--demo" in gone.text) == (500, True, False)
+    os.mkfifo(tmp_path / "config.yaml")
+    pipe = client.post("/-/reload")
+    assert (pipe.status_code, "cannot be read: not a regular file" in pipe.text) == (500, True)
+    assert accounts(client) == ["a"]
 
 
 def test_a_reload_by_request_must_be_enabled(exporter, write):

@@ -140,6 +140,40 @@ def test_every_problem_at_once(run, directory):
     assert (checked.returncode, checked.stderr) == (1, result.stderr)
 
 
+def test_plain_http_to_a_tls_port(start, directory):
+    """A client that speaks plain HTTP to a port with TLS gets the 400 that Go's servers send."""
+    (directory / "web.yml").write_text(web_configs.TLS)
+    exporter = start("--config.file=config.yaml", "--web.config.file=web.yml", "--web.listen-address=127.0.0.1:0")
+    port = int(exporter.wait_until_it_listens().rpartition(":")[2])
+    response = web_configs.request(port, directory, scheme="http")
+    assert response is not None
+    assert (response.status_code, response.text) == (400, "Client sent an HTTP request to an HTTPS server.\n")
+    files = len([*Path(f"/proc/{exporter.pid}/fd").iterdir()])
+    for scheme in ("http", "https") * 5:
+        web_configs.request(port, directory, scheme=scheme)
+    until(lambda: len([*Path(f"/proc/{exporter.pid}/fd").iterdir()]) <= files)
+    assert exporter.stop() == 0
+
+
+def test_a_key_of_another_certificate(run, directory):
+    """The message about a certificate and a key that do not belong together names both files."""
+    (directory / "web.yml").write_text("tls_server_config: {cert_file: server.pem, key_file: client.key}\n")
+    done = run("--config.check", "--config.file=config.yaml", "--web.config.file=web.yml")
+    problem = "server.pem is not the certificate of the key client.key"
+    assert (done.returncode, done.stderr) == (1, f"web.yml: tls_server_config.cert_file: {problem}\n")
+
+
+def test_users_that_are_removed(start, directory):
+    """If a new web configuration has no users any more, a warning says that all routes are open."""
+    (directory / "web.yml").write_text(web_configs.LOGIN)
+    exporter = start("--config.file=config.yaml", "--web.config.file=web.yml", "--web.listen-address=127.0.0.1:0")
+    exporter.wait_until_it_listens()
+    (directory / "web.yml").write_text("# nobody\n")
+    until(lambda: "web configuration reloaded" in exporter.stderr)
+    assert "level=warn" in exporter.stderr
+    assert "no basic_auth_users any more: every client can use all routes now" in exporter.stderr
+
+
 def test_replaced_files_are_read_again(start, directory):
     """A new certificate and a new password are used without a restart; a half-written pair changes nothing."""
     (directory / "web.yml").write_text(web_configs.TLS + web_configs.LOGIN)

@@ -104,6 +104,16 @@ async def test_a_failure_of_one_host_costs_no_other_its_connections(send):
     assert (steady.connections, silent.connections) == (1, 1)
 
 
+async def test_few_idle_connections_are_kept(send, monkeypatch):
+    """Of the idle connections, MAX_IDLE_CONNECTIONS are kept for later requests; those in use have no limit."""
+    monkeypatch.setattr(transport, "MAX_IDLE_CONNECTIONS", 2)
+    server = Server()
+    async with raw_server(server) as host:
+        for connections in (5, 8):
+            await asyncio.gather(*(send(host) for _ in range(5)))
+            assert server.connections == connections
+
+
 async def test_idle_connections_age_out(send, monkeypatch):
     """A connection that was idle for KEEPALIVE_SECONDS is not used again."""
     monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.1)

@@ -54,5 +54,5 @@ def test_a_body_s_own_limit_is_checked_first():
 
 
 def test_the_budget_fits_a_small_container():
-    """All large bodies together may use 64 MiB: several pages of the maximum size, but little for a container."""
-    assert SHARED_BYTES == 64 * MIB
+    """All large bodies together may use 48 MiB: several pages of the maximum size, but little for a container."""
+    assert SHARED_BYTES == 48 * MIB

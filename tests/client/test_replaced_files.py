@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import threading
 
 import pytest
 import trustme
 
 from exporter.core.errors import TransportError
+from exporter.core.workers import WaitingThreads
+from tests.hanging import hanging
 from tests.rawserver import EMPTY_PAGE, Peer, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +113,7 @@ async def test_a_half_written_pair_is_read_again(server, tmp_path, send, caplog)
     assert names == ["old", "old", "old", "new"]
     [record] = caplog.records
     assert record.getMessage() == (
-        f"tls.cert_file {certificate} and tls.key_file {key} cannot be used: no valid certificate and key;"
+        f"tls.cert_file {certificate} and tls.key_file {key} cannot be used: the key is not that of the certificate;"
         " the last valid files are used until they can be"
     )
 
@@ -133,3 +137,30 @@ async def test_a_request_in_flight_keeps_its_connection(server, tmp_path, send):
         assert (await send(host, scheme="https", ca_file=str(file))).body == EMPTY_PAGE
         released.set()
         assert (await waiting).body == EMPTY_PAGE
+
+
+@pytest.mark.parametrize("part", ["ca_file", "cert_file", "key_file"])
+async def test_a_named_pipe_is_refused(part, tmp_path, send):
+    """A named pipe as a TLS file, which would hang until something writes to it, is an error at once."""
+    good, pipe = tmp_path / "good.pem", tmp_path / "pipe"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(good)
+    os.mkfifo(pipe)
+    files = {"ca_file": str(good), "cert_file": str(good), "key_file": str(good), part: str(pipe)}
+    with pytest.raises(TransportError, match=rf"tls\.{part} {pipe}.* cannot be used: not a regular file") as caught:
+        await send("127.0.0.1:9", scheme="https", seconds=5.0, **files)
+    assert caught.value.reason == "config"
+
+
+async def test_a_file_that_hangs_costs_one_thread(server, tmp_path, send):
+    """However many requests time out over a TLS file that hangs, one thread waits for it; then it is used."""
+    file = tmp_path / "ca.pem"
+    new_authority(server, file)
+    asyncio.get_running_loop().set_default_executor(WaitingThreads())
+    async with raw_server(Peer.answer, tls=server) as host:
+        before = threading.active_count()
+        with hanging(file):
+            for _ in range(5):
+                with pytest.raises(TransportError, match="did not respond"):
+                    await send(host, scheme="https", seconds=0.1, ca_file=str(file))
+            assert threading.active_count() <= before + 1
+        assert (await send(host, scheme="https", ca_file=str(file))).body == EMPTY_PAGE

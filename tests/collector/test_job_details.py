@@ -91,6 +91,15 @@ async def test_the_most_urgent_jobs_are_requested_first(store, world, store_url)
     assert list(described_ids(store)) == [f"job-{number:03d}" for number in (6, 4, 2, 5, 1, 7, 3, 0)]
 
 
+async def test_a_listing_does_not_wait_for_all_calls(world, store_url, monkeypatch):
+    """After START_SECONDS no more calls start, but some are made in each listing, so that each job has its turn."""
+    monkeypatch.setattr(job_details, "START_SECONDS", 0.0)
+    world.listed[:] = [job(number, "Complete") for number in range(6)]
+    async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
+        described = [len((await parts.snapshot()).details) for _ in range(4)]
+    assert described == [2, 4, 6, 6]
+
+
 async def test_a_job_that_moved_on_has_no_old_reason(store, world, store_url):
     """A job that was suspended and is now Active has no details if it cannot be described again."""
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
@@ -146,14 +155,14 @@ async def test_a_missing_permission_is_logged_once(store, store_url, caplog, mon
             for _ in range(3):
                 snapshot = await parts.snapshot()
                 assert (snapshot.error, len(snapshot.jobs), snapshot.details) == (None, 5, {})
-            assert described_ids(store).total() == 1
+            assert described_ids(store).total() == job_details.EXTRA_CONCURRENT_CALLS
             monkeypatch.setattr(job_details, "DENIED_SECONDS", 0.0)
             (collector,) = parts.collector._collectors.values()
             assert 3500 < collector._details._denied_until - time.monotonic() <= 3600
             collector._details._denied_until -= 3600  # an hour later
             for _ in range(2):
                 await parts.snapshot()
-            assert described_ids(store).total() == 3
+            assert described_ids(store).total() == 3 * job_details.EXTRA_CONCURRENT_CALLS
             store.permissions.add("DescribeJob")
             assert len((await parts.snapshot()).details) == 5
     (line,) = [record.getMessage() for record in caplog.records]

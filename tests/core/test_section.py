@@ -153,8 +153,8 @@ def test_a_bad_default_has_its_own_path():
 
 
 def test_unknown_keys():
-    """An unknown key is reported with the most similar known key, or with all if none is similar."""
-    rest = section({"timeout": "1s", "time_out": 1, "Retries": 1, "zzz": 1})
+    """An unknown key is reported with the most similar known key that is not set, or with all if none is similar."""
+    rest = section({"time_out": 1, "Retries": 1, "zzz": 1})
     rest.duration("timeout", 1)
     rest.integer("retries", 1, minimum=0, maximum=9)
     rest.reject_unknown()
@@ -163,6 +163,23 @@ def test_unknown_keys():
         "here.Retries: is not a known key; did you mean retries?",
         "here.zzz: is not a known key; known: retries, timeout",
     ]
+
+
+def test_a_key_that_is_set_is_not_meant():
+    """A key that is set is not suggested, and one of the same words in another order is."""
+    rest = section({"access_key_id": "a", "access_key_secret": "b"})
+    for key in ("access_key_id", "access_key_id_file", "secret_access_key", "secret_access_key_file"):
+        rest.string(key)
+    rest.reject_unknown()
+    assert messages(rest) == ["here.access_key_secret: is not a known key; did you mean secret_access_key?"]
+
+
+@pytest.mark.parametrize("value", ["alice:secret", "a:b"])
+def test_a_mapping_without_a_blank(value):
+    """A string such as `a:b` is no mapping in YAML; the message says what is missing, and does not show it."""
+    rest = section({"users": value})
+    assert rest.mapping("users") == {}
+    assert messages(rest) == ["here.users: must be a mapping, not a string; write a blank after the colon"]
 
 
 def test_keys_that_others_know():

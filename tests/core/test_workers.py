@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 
@@ -9,6 +8,7 @@ import pytest
 
 from exporter.core.http import ConnectionSettings
 from exporter.core.workers import Turns, WaitingThreads, Worker
+from tests.hanging import hanging
 from tests.rig import rig, target_at
 
 pytestmark = pytest.mark.anyio
@@ -56,15 +56,14 @@ def test_the_loop_closes_without_calls_that_hang():
 async def test_tls_files_that_hang_do_not_hang_the_loop(tmp_path):
     """A tls.ca_file that cannot be read to its end costs its own target the timeout, and no other target."""
     asyncio.get_running_loop().set_default_executor(WaitingThreads())
-    pipe = tmp_path / "ca.pem"
-    os.mkfifo(pipe)
-    slow = target_at("https://127.0.0.1:1", timeout=0.5, connection=ConnectionSettings(ca_file=str(pipe)))
-    async with rig(slow) as parts:
-        start = time.monotonic()
-        assert (await parts.failure()).reason == "timeout"
-        assert time.monotonic() - start < 3
-    with pipe.open("wb"):  # releases the thread
-        pass
+    file = tmp_path / "ca.pem"
+    file.touch()
+    slow = target_at("https://127.0.0.1:1", timeout=0.5, connection=ConnectionSettings(ca_file=str(file)))
+    with hanging(file):
+        async with rig(slow) as parts:
+            start = time.monotonic()
+            assert (await parts.failure()).reason == "timeout"
+            assert time.monotonic() - start < 3
 
 
 async def test_a_worker_leaves_the_loop_free():

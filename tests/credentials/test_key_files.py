@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -13,9 +14,12 @@ from pathlib import PosixPath
 import pytest
 
 from exporter.core.errors import CredentialsError
+from exporter.core.interfaces import Refusals
+from exporter.core.workers import WaitingThreads
 from exporter.credentials.key_files import MAX_READINGS, KeyFile
 from exporter.credentials.static import StaticCredentials
 from tests.credentials.conftest import offline
+from tests.hanging import hanging
 
 pytestmark = pytest.mark.anyio
 
@@ -201,6 +205,20 @@ async def test_a_pair_that_was_refused_is_not_kept(pair):
     paths = pair("id-1", "typo")
     source = static(paths)
     found = await source.get(offline)
-    await source.refused(found, offline)
+    await source.refused(found, offline, Refusals())
     pair(secret="secret-1")
+    assert await keys(source) == ("id-1", "secret-1")
+
+
+async def test_a_file_that_hangs_costs_one_thread(pair):
+    """However many scrapes give up on a key file that hangs, one thread waits for it; then it is used."""
+    paths = pair("id-1", "secret-1")
+    source = static(paths)
+    asyncio.get_running_loop().set_default_executor(WaitingThreads())
+    with hanging(paths[1]):
+        before = threading.active_count()
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(source.get(offline), 0.1)
+        assert threading.active_count() <= before + 1
     assert await keys(source) == ("id-1", "secret-1")

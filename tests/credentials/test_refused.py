@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 
 import pytest
 from starlette.responses import Response
 
 from exporter.core.deadline import Deadline
+from exporter.core.interfaces import Refusals
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.issuer_response import Issued
 from exporter.credentials.key_files import KeyFile
@@ -172,7 +174,7 @@ async def test_keys_that_others_refuse_are_still_used():
     source = RefreshingCredentials("oidc", issuer := Numbered())
     keys = await source.get(offline)
     issuer.hanging = asyncio.Event()
-    refusing = asyncio.create_task(source.refused(keys, offline))
+    refusing = asyncio.create_task(source.refused(keys, offline, Refusals()))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
         assert await source.get(offline) == keys
@@ -189,10 +191,10 @@ async def test_each_issuer_is_asked_again(refreshing, fetch, cloud):
     source = refreshing(made)
     keys = await source.get(fetch)
     for _ in range(10):
-        await source.refused(keys, fetch)
+        await source.refused(keys, fetch, Refusals())
     found = await asyncio.gather(*(source.get(fetch) for _ in range(10)))
     assert {keys.key_id for keys in found} == {"id-2"}
-    await source.refused(keys, fetch)  # a late answer to the old keys
+    await source.refused(keys, fetch, Refusals())  # a late answer to the old keys
     assert (await source.get(fetch)).key_id == "id-2"
     assert made.issued == 2
 
@@ -202,11 +204,85 @@ async def test_at_most_every_30_seconds(clock):
     source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
     requests = []
     for clock.offset in (0, 1, 29, 30.5, 59, 61.5):
-        await source.refused(await source.get(offline), offline)
+        await source.refused(await source.get(offline), offline, Refusals())
         await source.get(offline)
         requests.append(issuer.requests)
     assert requests == [2, 2, 2, 3, 3, 4]
     assert issuer.forgotten == 3
+
+
+async def asked_at(source, issuer, clock, times, refusals=None):
+    """At which of `times` the issuer is asked, if the keys are refused at each; by a target with `refusals`."""
+    refusals = refusals or Refusals()
+    asked = []
+    for clock.offset in times:
+        before = issuer.requests
+        await source.refused(await source.get(offline), offline, refusals)
+        if issuer.requests > before:
+            asked.append(clock.offset)
+    return asked
+
+
+@pytest.mark.parametrize("last", [1, 99], ids=["same keys", "new keys"])
+async def test_a_lasting_refusal_is_asked_about_less_and_less(clock, last):
+    """While the service refuses all keys, the pauses grow from 30 seconds to 15 minutes, for all regions together."""
+    source = RefreshingCredentials("oidc", issuer := Numbered(last), since_boot=clock.since_boot)
+    await source.get(offline)
+    regions = [Refusals() for _ in range(20)]
+    asked = []
+    for second in range(0, 4 * 3600, 15):
+        for refusals in regions:
+            asked += await asked_at(source, issuer, clock, [second], refusals)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert pauses[:6] == [30, 60, 120, 240, 480, 900]
+    assert set(pauses[6:]) == {900}
+
+
+async def test_a_region_that_is_always_refused_does_not_delay_others(clock):
+    """A region whose keys are refused for the first time has new ones at once, whatever happened to another one."""
+    source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
+    await source.get(offline)
+    broken = Refusals()
+    await asked_at(source, issuer, clock, range(0, 4000, 10), broken)
+    assert await asked_at(source, issuer, clock, [4000]) == [4000]
+    assert await asked_at(source, issuer, clock, [4010, 4029.5, 4031]) == [4031]
+
+
+async def test_keys_that_were_replaced_end_the_pause(clock):
+    """After keys were replaced because they expire, and not because of a refusal, the next refusal is the first."""
+    source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
+    await source.get(offline)
+    refusals = Refusals()
+    asked = await asked_at(source, issuer, clock, range(0, 4000, 10), refusals)
+    clock.offset = renewed = asked[-1] + 6 * HOURS - 10  # the last 15 minutes before they expire
+    await source.get(offline)
+    assert source._renewal is not None
+    await asyncio.wait({source._renewal})
+    later = [renewed + 1, renewed + 20, renewed + 32]
+    assert await asked_at(source, issuer, clock, later, refusals) == [renewed + 1, renewed + 32]
+
+
+async def test_a_success_ends_the_pause(clock):
+    """After a request with which the service was content, the issuer is asked at once when keys are refused again."""
+    good = False
+    source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
+    async with (
+        service(lambda _: not good) as address,
+        rig(target_at(f"http://{address}", credentials=source)) as parts,
+    ):
+
+        async def scrape(*times):
+            before = issuer.requests
+            for clock.offset in times:
+                await parts.snapshot()
+            return issuer.requests - before
+
+        assert await scrape(*range(0, 2000, 40)) < 12
+        assert await scrape(2000, 2040) == 0
+        good = True
+        assert await request(parts) == b"fine"
+        good = False
+        assert await scrape(2080) == 1
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -216,7 +292,7 @@ async def test_refused_keys_are_kept_if_the_issuer_fails(refreshing, fetch, cloc
     source = refreshing(made)
     keys = await source.get(fetch)
     made.fault = lambda _: Response(status_code=500)
-    await source.refused(keys, fetch)
+    await source.refused(keys, fetch, Refusals())
     assert await source.get(fetch) == keys
     made.fault = lambda _: None
     assert await source.get(fetch) == keys
@@ -267,9 +343,9 @@ async def test_the_chosen_source_of_the_default_is_asked_again(read):
     keys = await source.get(offline)
     asked: list[Credentials] = []
 
-    async def refused(credentials, _fetch):
+    async def refused(credentials, _fetch, _refusals):
         asked.append(credentials)
 
     source._source._chosen.refused = refused
-    await source.refused(keys, offline)
+    await source.refused(keys, offline, Refusals())
     assert asked == [keys]

@@ -112,12 +112,14 @@ async def test_the_longest_file(source):
     assert (await static.get(offline)).secret == Secret("x" * 65536)
 
 
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
-async def test_a_path_that_is_not_a_regular_file(source, make):
+@pytest.mark.parametrize(
+    ("make", "problem"), [(os.mkdir, "Is a directory"), (os.mkfifo, "not a regular file")], ids=["folder", "pipe"]
+)
+async def test_a_path_that_is_not_a_regular_file(source, make, problem):
     """A directory or a named pipe raises an error at once."""
     static, file = source
     make(file)
-    with pytest.raises(CredentialsError, match="is not a regular file"):
+    with pytest.raises(CredentialsError, match=f"cannot be read: {problem}"):
         await static.get(offline)
 
 

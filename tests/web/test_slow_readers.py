@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import time
 from collections import deque
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from exporter.simulator import Store, World, create_app, make_jobs
 from exporter.web import clients
 from exporter.web.app import Settings
-from tests.rig import target_at
+from tests.rig import Rig, served, target_at
 from tests.serving import serve
 from tests.waiting import until
 
@@ -84,6 +86,20 @@ def test_a_client_that_never_reads_is_disconnected(exported, monkeypatch):
             until(lambda: client.get("/metrics").status_code != 503)
         finally:
             connection.close()
+
+
+def test_a_client_that_never_reads_a_plain_route_is_disconnected(monkeypatch):
+    """A response that is no scrape is sent in the same way: whoever does not read a large /config is disconnected."""
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.2)
+    parts = Rig([target_at("http://127.0.0.1:1")])
+    parts.routes.configuration = "x" * (16 << 20)
+    with served(parts) as url, httpx.Client(base_url=url) as client, stalled(client, "/config") as connection:
+        time.sleep(2)
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(1 << 20):
+                received += piece
+    assert len(received) < len(parts.routes.configuration)
 
 
 def test_an_unread_response_counts_as_a_scrape(exported):
