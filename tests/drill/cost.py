@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.deploy.promserver import prometheus
-from tests.drill.shortened import DEPLOY, RULE_FILES
+from tests.deploy.test_rules import RULE_FILES
+from tests.drill.shortened import DEPLOY
 from tests.serving import serve
 from tests.waiting import until
 
@@ -35,13 +36,13 @@ EVALUATIONS: Final = 6
 TARGET: Final = 'provider="oss",account="prod",region="cn-hangzhou"'
 
 
-def page(jobs: int, unfinished: float, now: float) -> Iterator[str]:
+def page(jobs: int, unfinished: float, ended: float, now: float) -> Iterator[str]:
     """Yields the lines of a target with so many jobs, each with the nine series of a job that ended."""
     yield f"batchops_up{{{TARGET}}} 1\n"
     for number in range(jobs):
         runs = number < jobs * unfinished
         status = "Active" if runs else ("Failed" if number % 20 == 0 else "Complete")
-        age = 3600 if number < jobs * (unfinished + 0.01) else 86_400 * (1 + number % 80)
+        age = 3600 if number < jobs * (unfinished + ended) else 86_400 * (1 + number % 80)
         job = f'{TARGET},job_id="{number:044x}"'
         done = 1000 + number % 7
         yield f'batchops_job_status{{{job},status="{status}"}} 1\n'
