@@ -29,7 +29,7 @@ def main() -> int:
         epilog="\n".join(["scenarios:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scenario", nargs="*", choices=[*known, []], metavar="SCENARIO", help="default: all")
+    parser.add_argument("scenario", nargs="*", choices=[*known], metavar="SCENARIO", help="default: all")
     names = parser.parse_args().scenario or list(known)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     log.setLevel(logging.INFO)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.drill.scenarios import Scenario, Step
 
 PATIENCE: Final = 150.0
-"""Seconds that the longest scenario may take for a step: the slowest alert needs 75, and a busy machine more."""
+"""Seconds that the longest scenario may take for a step: the slowest alert needs 80, and a busy machine more."""
 SETTLING: Final = 6.0
 """Seconds in which Alertmanager sends what is already over: longer than its group_interval."""
 QUIET: Final = 12.0
