@@ -193,7 +193,9 @@ def _failures(board: Dashboard) -> None:
             "Failed jobs by reason",
             "The service's own codes, as DescribeJob returns them. A job whose reason is not known yet is not counted: "
             "a listing describes at most 20 jobs.",
-            Column(f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {CREATED}{{{FAILED}}})", "Jobs", bar="red"),
+            Column(
+                f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {CREATED}{{{FAILED}}})", "Jobs", bar="red"
+            ),
             key="failure_code",
             show={"failure_code": "Reason", "Jobs": "Jobs"},
             sort="Jobs",
