@@ -207,7 +207,7 @@ def test_the_operator_resources_use_the_service(file):
 
 
 RULE_HEAD = """\
-# For the Prometheus Operator, with any of the other resources here: all rules of ../../prometheus, from which ./dev golden
+# For the Prometheus Operator, with any other resource here: all rules of ../../prometheus, from which ./dev golden
 # writes this file. Set the label that your Prometheus selects (spec.ruleSelector), and the two addresses in
 # batchops:links:info. The last group is only for the dashboards.
 apiVersion: monitoring.coreos.com/v1
