@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.grafana.queries import CREATED, ENDED_AT, TARGET
+from deploy.grafana.queries import CREATED, ENDED, TARGET, ended_last
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -57,8 +57,8 @@ def text_variable(name: str, label: str, default: str) -> dashboard.TextBoxVaria
 def annotate(result: Dashboard, selector: str) -> None:
     """Mark the end of each job that `selector` selects: the failures, and all others."""
     for name, color, matcher in (("Jobs that failed", "red", "="), ("Jobs that ended", "green", "!=")):
-        jobs = f'{ENDED_AT}{{{selector},status{matcher}"Failed"}}'
-        result.annotation(_JobAnnotation(name, color, f"1000 * topk({ANNOTATED}, {jobs} @ end())"))
+        jobs = ended_last(ANNOTATED, f'{selector},status=~"{ENDED}",status{matcher}"Failed"', end=True)
+        result.annotation(_JobAnnotation(name, color, f"1000 * {jobs}"))
 
 
 class _JobAnnotation(Builder[models.AnnotationQuery], models.AnnotationQuery):

@@ -9,11 +9,11 @@ from deploy.grafana.panels import STATUS_COLORS, Query, Size, Threshold, number,
 from deploy.grafana.queries import (
     CREATED,
     ENDED,
-    ENDED_AT,
     JOB_LABELS,
     JOBS,
     KIND,
     TARGET,
+    ended_last,
     newest,
     of,
     per_target,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table
     from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+FAILED: Final = f'{JOBS},status="Failed"'
+"""Selects the jobs that failed. A recent job with this status failed in the last 24 hours."""
 ROWS: Final = 100
 """Number of jobs in a table."""
 TIMELINES: Final = 20
@@ -69,11 +71,12 @@ def _numbers(board: Dashboard) -> None:
         number(
             "Failed 24h",
             "Jobs that failed in the last 24 hours.",
-            Query(f'count({ENDED_AT}{{{JOBS},status="Failed"}}) or vector(0)'),
+            Query(f"count({CREATED}{{{FAILED}}}) or vector(0)"),
             thresholds=[Threshold(1, "red")],
         )
     )
-    failed, done = (f"sum(batchops:recent_job_tasks_{kind}:max{{{JOBS}}})" for kind in ("failed", "done"))
+    recent = f"and on ({JOB_LABELS}) {CREATED}{{{JOBS}}}"
+    failed, done = (f"sum(batchops:job_tasks_{kind}:max{{{TARGET}}} {recent})" for kind in ("failed", "done"))
     board.with_panel(
         number(
             "Failed %",
@@ -89,7 +92,7 @@ def _numbers(board: Dashboard) -> None:
         number(
             "Time left",
             "Time until the last Active job is done, at its speed of the last 30 minutes.",
-            Query(f"max(batchops:job_eta:seconds{{{TARGET}}} and on ({JOB_LABELS}) {CREATED}{{{JOBS}}})"),
+            Query(f"max(batchops:job_eta:seconds{{{TARGET}}} {recent})"),
             unit="s",
             decimals=1,
             thresholds=[Threshold(86_400, "orange")],
@@ -142,7 +145,7 @@ def _jobs(board: Dashboard) -> None:
 
 def _table() -> table.Panel:
     chosen = newest(ROWS)
-    done, failed = (f"batchops:recent_job_tasks_{kind}:max{{{JOBS}}}" for kind in ("done", "failed"))
+    done, failed = (f"batchops:job_tasks_{kind}:max{{{TARGET}}}" for kind in ("done", "failed"))
     return joined(
         "Jobs",
         f"The {ROWS} newest jobs that have not ended, or that ended in the last 24 hours. The job id opens the job.",
@@ -152,7 +155,7 @@ def _table() -> table.Panel:
             unit="dateTimeFromNow",
             width=160,
         ),
-        Column(of(f"batchops:recent_job_progress:ratio{{{JOBS}}}", chosen), "Progress", unit="percentunit", bar="blue"),
+        Column(of(f"batchops:job_progress:ratio{{{TARGET}}}", chosen), "Progress", unit="percentunit", bar="blue"),
         Column(of(f"batchops:job_eta:seconds{{{TARGET}}}", chosen), "Time left", unit="s", width=90),
         Column(
             of(f"{failed} / ({done} > 0)", chosen),
@@ -185,20 +188,21 @@ def _failures(board: Dashboard) -> None:
     """Why jobs failed."""
     board.with_row(row("Failures of the last 24 hours"))
     reasons = f"max by ({JOB_LABELS}, failure_code) (batchops_job_failure_info{{{TARGET}}})"
-    failed = f'{ENDED_AT}{{{JOBS},status="Failed"}}'
     board.with_panel(
         joined(
             "Failed jobs by reason",
             "The service's own codes, as DescribeJob returns them. A job whose reason is not known yet is not counted: "
             "a listing describes at most 20 jobs.",
-            Column(f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {failed})", "Jobs", bar="red"),
+            Column(
+                f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {CREATED}{{{FAILED}}})", "Jobs", bar="red"
+            ),
             key="failure_code",
             show={"failure_code": "Reason", "Jobs": "Jobs"},
             sort="Jobs",
             size=Size(9, 9),
         )
     )
-    chosen = newest(ROWS, ',status="Failed"', family=ENDED_AT)
+    chosen = ended_last(ROWS, FAILED)
     board.with_panel(
         joined(
             "Failed jobs",

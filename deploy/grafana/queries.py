@@ -18,8 +18,6 @@ ENDED: Final = "|".join(status for status in STATUSES if status in TERMINAL_STAT
 """A pattern of the statuses in which a job has ended."""
 CREATED: Final = "batchops:recent_job_created:max"
 """Unix time at which a job was created, of each job that has not ended or that ended in the last 24 hours."""
-ENDED_AT: Final = "batchops:recent_job_ended:max"
-"""Unix time at which a job ended, of each job that ended in the last 24 hours."""
 
 
 def per_target(expression: str, function: str = "max") -> str:
@@ -37,12 +35,23 @@ def shown(expression: str) -> str:
     return f'label_replace({expression}, "short", "$1", "job_id", "(.{{1,8}}).*")'
 
 
-def newest(count: int, more: str = "", *, family: str = CREATED, end: bool = False) -> str:
-    """Returns the `count` selected jobs with the greatest value of `family`.
+def newest(count: int, *, end: bool = False) -> str:
+    """Returns the `count` selected jobs that were created last.
 
-    `more` are further matchers. With `end` they are those at the end of the time range, also in a range query.
+    With `end` they are those at the end of the time range, also in a range query.
     """
-    return f"topk({count}, {family}{{{JOBS}{more}}}{' @ end()' if end else ''})"
+    return f"topk({count}, {CREATED}{{{JOBS}}}{_at(end=end)})"
+
+
+def ended_last(count: int, selector: str, *, end: bool = False) -> str:
+    """Returns when jobs ended, of the `count` selected recent jobs that ended last; `end` as above."""
+    ended = f"batchops:recent_job_end:timestamp_seconds{{{TARGET}}}{_at(end=end)}"
+    jobs = f"({CREATED}{{{selector}}}{_at(end=end)} > bool 0)"
+    return f"topk({count}, {ended} * ignoring (status, operation, description) group_right () {jobs})"
+
+
+def _at(*, end: bool) -> str:
+    return " @ end()" if end else ""
 
 
 def of(expression: str, jobs: str) -> str:

@@ -32,25 +32,26 @@ class Asked(NamedTuple):
     expression: str
 
 
-def filled(expression: str) -> str:
-    """An expression in which every variable selects everything."""
-    one_job = expression.replace('job_id="$job"', 'job_id=~".+"').replace("$__rate_interval", "15s")
+def filled(expression: str, job: str, rate: str) -> str:
+    """An expression in which every variable selects everything, but for the id of one job."""
+    one_job = expression.replace('job_id="$job"', f'job_id=~"{job}"').replace("$__rate_interval", rate)
     return re.sub(r"\$[a-z]\w*", ".*", one_job)
 
 
-def asked(board: dict[str, Any]) -> Iterator[Asked]:
+def asked(board: dict[str, Any], job: str = ".+", rate: str = "15s") -> Iterator[Asked]:
     """Every query of a dashboard: of its panels, annotations and variables."""
+    fill = partial(filled, job=job, rate=rate)
     for panel in board["panels"]:
         for target in panel.get("targets", ()):
             path = "query_range" if target["range"] else "query"
-            yield Asked(f"{board['uid']}: {panel['title']}", path, filled(target["expr"]))
+            yield Asked(f"{board['uid']}: {panel['title']}", path, fill(target["expr"]))
     for annotation in board["annotations"]["list"]:
-        yield Asked(f"{board['uid']}: {annotation['name']}", "query_range", filled(annotation["expr"]))
+        yield Asked(f"{board['uid']}: {annotation['name']}", "query_range", fill(annotation["expr"]))
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             values = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
             assert values
-            yield Asked(f"{board['uid']}: ${variable['name']}", f"label/{values[2]}/values", filled(values[1]))
+            yield Asked(f"{board['uid']}: ${variable['name']}", f"label/{values[2]}/values", fill(values[1]))
 
 
 def answers(server: Prometheus, query: Asked) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import yaml
 
 from exporter import config, options
 from exporter.web.app import FIXED_PATHS
+from tests.deploy import test_rules
 from tests.deploy.prometheus_operator import relabel_configs
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +189,7 @@ def test_the_operator_resources_use_the_service(file):
     resource = read(file)
     spec = resource["spec"]
     assert resource["metadata"]["namespace"] == namespace
-    if resource["kind"] == "PodMonitor":
+    if resource["kind"] in ("PodMonitor", "PrometheusRule"):
         return
     if resource["kind"] == "Probe":
         url = urlsplit(f"http://{spec['prober']['url']}{spec['prober']['path']}")
@@ -202,6 +204,37 @@ def test_the_operator_resources_use_the_service(file):
     assert spec["jobName"] == job["job_name"]
     assert spec.get("scrapeInterval", spec.get("interval")) == job["scrape_interval"]
     assert spec["scrapeTimeout"] == job["scrape_timeout"]
+
+
+RULE_HEAD = """\
+# For the Prometheus Operator, with any other resource here: all rules of ../../prometheus, from which ./dev golden
+# writes this file. Set the label that your Prometheus selects (spec.ruleSelector), and the two addresses in
+# batchops:links:info. The last group is only for the dashboards.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: batchops-exporter
+  namespace: monitoring
+  labels:
+    release: prometheus
+spec:
+  groups:
+"""
+
+
+def test_golden_prometheus_rule(pytestconfig):
+    """The PrometheusRule has the groups of all rule files, with their comments."""
+    parts = [(test_rules.FOLDER / file).read_text().replace("groups:\n", "", 1) for file in test_rules.RULE_FILES]
+    golden = FOLDER / "operator/prometheusrule.yaml"
+    text = RULE_HEAD + "\n".join(textwrap.indent(part, "  ") for part in parts)
+    if pytestconfig.getoption("--golden"):
+        golden.write_text(text)
+    assert golden.read_text() == text
+    assert read("operator/prometheusrule.yaml")["spec"]["groups"] == [
+        group
+        for file in test_rules.RULE_FILES
+        for group in yaml.safe_load((test_rules.FOLDER / file).read_text())["groups"]
+    ]
 
 
 def test_the_own_metrics_of_each_pod_are_scraped():

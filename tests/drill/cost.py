@@ -1,7 +1,8 @@
 """`python -m tests.drill.cost`: how long a real Prometheus takes to evaluate the shipped rules, by number of jobs.
 
 One target is scraped, from a page that is made once, so that nothing else uses the machine. 2 % of its jobs have not
-ended, and 1 % ended in the last hours; with `--unfinished=1`, all of them are Active, which is the worst case.
+ended, and 1 % ended in the last hours. With `--unfinished=1 --every=60`, all of them are Active, which is the worst
+case.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.deploy.promserver import prometheus
-from tests.drill.shortened import DEPLOY, RULE_FILES
+from tests.deploy.test_rules import RULE_FILES
+from tests.drill.shortened import DEPLOY
 from tests.serving import serve
 from tests.waiting import until
 
@@ -28,20 +30,19 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-INTERVAL: Final = 20
-"""Seconds between scrapes and between evaluations: shorter than in reality, which does not change their cost."""
-EVALUATIONS: Final = 6
+SCRAPE_SECONDS: Final = 60
+EVALUATIONS: Final = 12
 """The first ones find no data."""
 TARGET: Final = 'provider="oss",account="prod",region="cn-hangzhou"'
 
 
-def page(jobs: int, unfinished: float, now: float) -> Iterator[str]:
+def page(jobs: int, unfinished: float, ended: float, now: float) -> Iterator[str]:
     """Yields the lines of a target with so many jobs, each with the nine series of a job that ended."""
     yield f"batchops_up{{{TARGET}}} 1\n"
     for number in range(jobs):
         runs = number < jobs * unfinished
         status = "Active" if runs else ("Failed" if number % 20 == 0 else "Complete")
-        age = 3600 if number < jobs * (unfinished + 0.01) else 86_400 * (1 + number % 80)
+        age = 3600 if number < jobs * (unfinished + ended) else 86_400 * (1 + number % 80)
         job = f'{TARGET},job_id="{number:044x}"'
         done = 1000 + number % 7
         yield f'batchops_job_status{{{job},status="{status}"}} 1\n'
@@ -56,18 +57,18 @@ def page(jobs: int, unfinished: float, now: float) -> Iterator[str]:
             yield f"batchops_job_termination_timestamp_seconds{{{job}}} {now - age:.0f}\n"
 
 
-def measure(jobs: int, unfinished: float, folder: Path) -> dict[str, float]:
+def measure(jobs: int, unfinished: float, ended: float, every: int, folder: Path) -> dict[str, float]:
     """Returns the seconds that each rule takes: the shortest of the later evaluations, which nothing slowed down."""
-    body = gzip.compress("".join(page(jobs, unfinished, time.time())).encode(), 1)
+    body = gzip.compress("".join(page(jobs, unfinished, ended, time.time())).encode(), 1)
     headers = {"content-type": "text/plain; version=0.0.4", "content-encoding": "gzip"}
 
     async def metrics(_: Request) -> Response:
         return Response(body, headers=headers)
 
-    times = {"scrape_interval": f"{INTERVAL}s", "scrape_timeout": f"{INTERVAL}s", "evaluation_interval": f"{INTERVAL}s"}
+    scrapes = {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"}
     with serve(Starlette(routes=[Route("/metrics", metrics)])) as url:
         document = {
-            "global": times,
+            "global": {**scrapes, "evaluation_interval": f"{every}s"},
             "rule_files": [str(DEPLOY / "prometheus" / file) for file in RULE_FILES],
             "scrape_configs": [
                 {"job_name": "batchops", "static_configs": [{"targets": [url.removeprefix("http://")]}]}
@@ -82,7 +83,7 @@ def measure(jobs: int, unfinished: float, folder: Path) -> dict[str, float]:
                     rounds[group["lastEvaluation"]] = {_name(rule): rule["evaluationTime"] for rule in group["rules"]}
                 return len(rounds) >= EVALUATIONS * len(found) > 0
 
-            until(enough, seconds=INTERVAL * (EVALUATIONS + 5), pause=1)
+            until(enough, seconds=10 * every * EVALUATIONS, pause=1)
     result: dict[str, float] = {}
     for when in sorted(rounds)[len(rounds) // 2 :]:
         for name, seconds in rounds[when].items():
@@ -100,10 +101,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("jobs", nargs="*", type=int, default=[1000, 10_000, 100_000])
     parser.add_argument("--unfinished", type=float, default=0.02, help="the share of the jobs that are Active")
+    parser.add_argument("--ended", type=float, default=0.01, help="the share of the jobs that ended an hour ago")
+    parser.add_argument("--every", type=int, default=15, help="seconds between evaluations; more than they take")
     options = parser.parse_args()
     for jobs in options.jobs:
         with tempfile.TemporaryDirectory(prefix="cost-") as folder:
-            seconds = measure(jobs, options.unfinished, Path(folder))
+            seconds = measure(jobs, options.unfinished, options.ended, options.every, Path(folder))
         slowest = sorted(seconds, key=lambda name: -seconds[name])[:10]
         parts = ", ".join(f"{name} {seconds[name]:.3f}" for name in slowest)
         sys.stdout.write(f"{jobs} jobs: {sum(seconds.values()):.2f} s; {parts}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.drill.receiver import Receiver
 from tests.drill.stage import Stage, Target
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tests.drill.receiver import Arrival
     from tests.drill.scenarios import Scenario, Step
 
 PATIENCE: Final = 150.0
-"""Seconds that the longest scenario may take for a step: the slowest alert needs 75, and a busy machine more."""
+"""Seconds that the longest scenario may take for a step: the slowest alert needs 80, and a busy machine more."""
 SETTLING: Final = 6.0
 """Seconds in which Alertmanager sends what is already over: longer than its group_interval."""
 QUIET: Final = 12.0
@@ -27,6 +28,15 @@ ABOUT_EXPORTERS: Final = ("BatchOpsTargetDown", "BatchOpsExporterAbsent")
 """These alerts have no account."""
 
 log = logging.getLogger("drill")
+
+
+class Outcome(NamedTuple):
+    """What came of a scenario."""
+
+    problems: list[str]
+    """What was wrong; empty if everything was as expected."""
+    log: list[str]
+    """What was done and what arrived, each with the seconds since the first step."""
 
 
 class Played:
@@ -41,7 +51,9 @@ class Played:
         self._since = 0.0
         self._arrived: float | None = None
         """When the last alert of the step had arrived."""
-        self.problems: list[str] = []
+        self._taken: list[tuple[float, str]] = []
+        """When each step was taken, and its text."""
+        self._problems: list[str] = []
 
     def advance(self) -> bool:
         """Takes the next step if its time has come. Returns whether the scenario is over."""
@@ -52,7 +64,7 @@ class Played:
             missing = [name for name in self._step.fires if not self._seen(name, "firing")]
             if missing and now - self._since < PATIENCE:
                 return False
-            self.problems += [f"{name} did not arrive" for name in missing]
+            self._problems += [f"{name} did not arrive" for name in missing]
             self._arrived = self._arrived or now
             if now - self._arrived < self._step.then:
                 return False
@@ -60,6 +72,7 @@ class Played:
             self._step = self._waiting.pop(0)
             self._since, self._arrived = now, None
             log.info("%s: %s", self.scenario.name, self._step.text)
+            self._taken.append((time.time(), self._step.text))
             self._step.act(self._stage, self._target)
             return False
         firing = [
@@ -67,18 +80,27 @@ class Played:
         ]
         if firing and now - self._since < PATIENCE:
             return False
-        self.problems += [f"{name} was not resolved" for name in firing]
+        self._problems += [f"{name} was not resolved" for name in firing]
         return True
 
     def _seen(self, name: str, status: str) -> int:
         account = "" if name.startswith(ABOUT_EXPORTERS) else self.scenario.name
         return len(self._stage.receiver.seen(account, name, status))
 
-    def check(self) -> list[str]:
-        """Returns what was wrong with the arrived alerts: missing, twice, without their texts, or not expected."""
-        result = list(self.problems)
+    def outcome(self) -> Outcome:
+        """Returns what was wrong with the arrived alerts, and the log."""
         accounts = {self.scenario.name, ""} if self.scenario.of_exporters else {self.scenario.name}
         mine = [arrival for arrival in self._stage.receiver.arrivals if arrival.labels.get("account", "") in accounts]
+        events = self._taken + [
+            (arrival.time, f"{arrival.status} at {arrival.receiver}: {arrival.title}: {arrival.annotations['summary']}")
+            for arrival in mine
+        ]
+        start = self._taken[0][0]
+        return Outcome(self._check(mine), [f"{when - start:4.0f} s  {text}" for when, text in sorted(events)])
+
+    def _check(self, mine: list[Arrival]) -> list[str]:
+        """Returns what was wrong with the arrived alerts: missing, twice, without their texts, or not expected."""
+        result = list(self._problems)
         counts = Counter((arrival.name, arrival.status) for arrival in mine)
         result += [f"{name} arrived {count} times as {status}" for (name, status), count in counts.items() if count > 1]
         result += [
@@ -104,12 +126,12 @@ class Played:
         return result
 
 
-def play(scenarios: Sequence[Scenario], folder: Path) -> dict[str, list[str]]:
-    """Plays the scenarios at the same time, each in a target of its own. Returns what was wrong, by scenario.
+def play(scenarios: Sequence[Scenario], folder: Path) -> dict[str, Outcome]:
+    """Plays the scenarios at the same time, each in a target of its own. Returns what came of it, by scenario.
 
     Scenarios about exporters are played alone. `folder` gets the files and logs of all programs.
     """
-    result: dict[str, list[str]] = {}
+    result: dict[str, Outcome] = {}
     together = [scenario for scenario in scenarios if not scenario.of_exporters]
     for group in [together] * bool(together) + [[scenario] for scenario in scenarios if scenario.of_exporters]:
         place = folder / group[0].name
@@ -118,7 +140,7 @@ def play(scenarios: Sequence[Scenario], folder: Path) -> dict[str, list[str]]:
     return result
 
 
-def _play_together(scenarios: Sequence[Scenario], folder: Path) -> dict[str, list[str]]:
+def _play_together(scenarios: Sequence[Scenario], folder: Path) -> dict[str, Outcome]:
     targets = [Target(scenario.name, scenario.settings) for scenario in scenarios]
     stage = Stage(folder, targets, Receiver())
     for scenario, target in zip(scenarios, targets, strict=True):
@@ -139,4 +161,4 @@ def _play_together(scenarios: Sequence[Scenario], folder: Path) -> dict[str, lis
             over += done
             time.sleep(0.5)
         time.sleep(QUIET)
-        return {played.scenario.name: played.check() for played in over}
+        return {played.scenario.name: played.outcome() for played in over}

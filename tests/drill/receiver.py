@@ -33,6 +33,11 @@ class Arrival(NamedTuple):
         """The alert and its severity."""
         return f"{self.labels['alertname']}/{self.labels['severity']}"
 
+    @property
+    def title(self) -> str:
+        """The same for people."""
+        return f"{self.labels['alertname']} ({self.labels['severity']})"
+
 
 class Receiver:
     """Keeps what arrived, in its order, and logs it."""

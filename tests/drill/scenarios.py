@@ -83,6 +83,16 @@ def show(
     return act
 
 
+def progress(tasks: int) -> Callable[[Stage, Target], None]:
+    """Returns an action: one more of so many tasks of the job has succeeded."""
+
+    def act(stage: Stage, target: Target) -> None:
+        (job,) = target.world.listed
+        show("Active", tasks, (job.succeeded or 0) + 1)(stage, target)
+
+    return act
+
+
 def list_jobs(count: int) -> Callable[[Stage, Target], None]:
     """Returns an action: from now on the target lists so many jobs, which ended long ago."""
 
@@ -249,6 +259,21 @@ SCENARIOS: Final = (
         says=("It is Paused now.",),
     ),
     Scenario(
+        "job-is-slow",
+        "A job that runs needs more than a day for its remaining tasks.",
+        (
+            Step(
+                "two of 1,000,000 tasks succeed in a second",
+                nothing,
+                meanwhile=progress(10**6),
+                fires=("BatchJobSlow/warning",),
+            ),
+            Step("it ends", DONE),
+        ),
+        begin=show("Active", 10**6),
+        says=("at its speed of the last 30 minutes.",),
+    ),
+    Scenario(
         "keys-expire",
         "The renewal of temporary keys fails.",
         (
@@ -300,6 +325,19 @@ SCENARIOS: Final = (
         ),
         begin=show("Preparing"),
         says=("is Suspended, for",),
+    ),
+    Scenario(
+        "target-is-down-for-long",
+        "A target is down for more than an hour: the critical alert comes after the warning.",
+        (
+            Step(
+                "the region closes all connections",
+                fault("close"),
+                fires=(UNLISTED, "BatchOpsListingFailed/critical"),
+            ),
+            Step("the region is back", no_fault),
+        ),
+        says=("No exporter has listed this target for an hour.",),
     ),
     Scenario(
         "jobs-are-dropped",
