@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,12 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _reached_as_on_any_machine() -> Iterator[None]:
-    """Removes the proxies and certificates that the environment names."""
+    """Removes the proxies and certificates that the environment names, and sets a time zone that shows local times."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name in OUTSIDE or name.upper().endswith("_PROXY"):
                 patch.delenv(name)
+        patch.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
         yield
+    time.tzset()
 
 
 @pytest.fixture

@@ -100,6 +100,17 @@ async def test_a_listing_does_not_wait_for_all_calls(world, store_url, monkeypat
     assert described == [2, 4, 6, 6]
 
 
+async def test_a_job_requested_in_vain_comes_after_the_others(store, world, store_url, monkeypatch):
+    """One request in vain puts a job behind those of the same rank that were never requested."""
+    monkeypatch.setattr(job_details, "START_SECONDS", 0.0)
+    world.listed[:] = [job(number, "Complete") for number in range(4)]
+    store.faults.add(Fault("empty", operation="DescribeJob"))
+    async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
+        await parts.snapshot()
+        await parts.snapshot()
+    assert described_ids(store) == {f"job-{number:03d}": 1 for number in range(4)}
+
+
 async def test_a_job_that_moved_on_has_no_old_reason(store, world, store_url):
     """A job that was suspended and is now Active has no details if it cannot be described again."""
     async with rig(target_at(store_url, jobs=DESCRIBE)) as parts:
@@ -165,8 +176,10 @@ async def test_a_missing_permission_is_logged_once(store, store_url, caplog, mon
             assert described_ids(store).total() == 3 * job_details.EXTRA_CONCURRENT_CALLS
             store.permissions.add("DescribeJob")
             assert len((await parts.snapshot()).details) == 5
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert "oss:DescribeJob" in line
+    (record,) = caplog.records
+    assert record.getMessage().startswith("DescribeJob failed; job details are missing: ")
+    assert "oss:DescribeJob" in record.getMessage()
+    assert (record.target, record.reason) == (parts.targets[0].name, "access_denied")
 
 
 async def test_slow_responses_do_not_fail_the_listing(store, store_url):
@@ -220,18 +233,20 @@ async def test_watched_jobs_have_the_same_series(store, store_url):
 
 
 async def test_a_watched_job_that_does_not_exist_is_logged_once(store_url, caplog):
-    """An unknown id is logged once, counts as a failed request, and does not fail the other jobs."""
+    """Unknown ids are logged once, count as failed requests, and do not fail the other jobs."""
+    ids = ("job-000", "no-such-job", "job-003", "nor-this")
     with caplog.at_level(logging.WARNING):
-        async with rig(target_at(store_url, jobs=JobPolicy(ids=("job-000", "no-such-job", "job-003")))) as parts:
+        async with rig(target_at(store_url, jobs=JobPolicy(ids=ids))) as parts:
             for _ in range(2):
                 snapshot = await parts.snapshot()
                 assert [job.id for job in snapshot.jobs] == ["job-000", "job-003"]
                 assert snapshot.error is None
             text = parts.self_metrics.render(openmetrics=False).decode()
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert "no-such-job" in line
+    (record,) = caplog.records
+    assert record.getMessage() == "no such jobs: no-such-job, nor-this"
+    assert record.target == parts.targets[0].name
     name = "batchops_api_request_failures_total"
-    assert value(parse(text), name, operation="DescribeJob", reason="http_4xx") == 2
+    assert value(parse(text), name, operation="DescribeJob", reason="http_4xx") == 4
 
 
 async def test_one_unreadable_watched_job_fails_the_target(store, store_url):

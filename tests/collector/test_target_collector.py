@@ -9,6 +9,7 @@ import pytest
 
 from exporter.collector import target_collector
 from exporter.collector.selection import select
+from exporter.collector.target_collector import LATELY_SECONDS
 from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
@@ -182,6 +183,19 @@ async def test_a_scrape_timeout_is_not_the_target_s_state(store, target, caplog)
         assert last is not None
         assert last.error is None
     assert [record for record in caplog.records if record.name == "exporter.collector.target_collector"] == []
+
+
+@pytest.mark.parametrize(("later", "up"), [(0.0, True), (LATELY_SECONDS, False)], ids=["lately", "long ago"])
+async def test_a_shorter_scrape_says_nothing_lately_after_a_success(store, target, later, up):
+    """A scrape with less time than the last good listing took is no outcome, unless that listing was long ago."""
+    clock = time.time()
+    async with rig(target(), now=lambda: clock) as parts:
+        store.faults.add(Fault("delay", seconds=0.5))
+        assert (await parts.snapshot()).error is None
+        clock += later
+        assert (await parts.snapshot(0.25)).error is not None
+        last = parts.collector.last(parts.targets[0].name)
+    assert (last.error is None) == up
 
 
 async def test_many_hanging_targets_do_not_starve_a_healthy_one(store, target):

@@ -136,7 +136,7 @@ ROLES = {
 @pytest.mark.parametrize("provider", PACKAGES)
 def test_an_identity_for_each_account(read, provider):
     """With `source: sdk`, an account can have a role, its external id and the name of the session."""
-    role = {"role_arn": ROLES[provider], "external_id": "team-7", "session_name": "batch@team-7"}
+    role = {"role_arn": ROLES[provider], "external_id": "Team-7", "session_name": "Batch@team-7"}
     source, problems = read({"source": "sdk", **role}, provider=provider)
     assert not problems
     assert source._source._issuer._package._identity == Identity(**role)

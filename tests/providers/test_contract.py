@@ -7,7 +7,7 @@ A provider's folder contains
 - `jobs/*.xml`, responses of DescribeJob, likewise: the expected `job` and its other values, or `malformed`;
 - `requests.json`: the expected URL for settings and a `token` or a `job_id`, and all headers once it is signed; the
   settings of the first case are also those of all other tests;
-- `settings.json`: invalid settings, with the expected problems;
+- `settings.json`: invalid settings, with the expected problems, and the region, if it matters;
 - `errors.json`: responses other than 200, their meaning, what the message `says` and what it `hides`.
 """
 
@@ -187,7 +187,7 @@ def test_a_signed_request_is_what_its_case_says(provider, case):
 @every_case("settings")
 def test_invalid_settings_are_reported(provider, case):
     """Invalid settings are reported with exactly the expected problems, each with its path."""
-    _, problems = build(provider, case["settings"], "a-region")
+    _, problems = build(provider, case["settings"], case.get("region", "a-region"))
     assert sorted(map(str, problems)) == case["problems"]
 
 

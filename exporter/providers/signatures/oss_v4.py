@@ -40,8 +40,7 @@ def canonical_request(
         if name.startswith("x-oss-") or name in ("content-type", "content-md5") or name in more
     }
     lines = "".join(f"{name}:{value}\n" for name, value in sorted(signed.items()))
-    payload = headers.get(CONTENT_HEADER, UNSIGNED_PAYLOAD)
-    return f"{method}\n{path}\n{canonical_query(query)}\n{lines}\n{';'.join(more)}\n{payload}"
+    return f"{method}\n{path}\n{canonical_query(query)}\n{lines}\n{';'.join(more)}\n{UNSIGNED_PAYLOAD}"
 
 
 def scope(date: str, region: str) -> str:

@@ -39,8 +39,7 @@ def canonical_request(method: str, path: str, query: str, headers: Mapping[str, 
     """
     names = sorted(signed)
     lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
-    payload = headers.get(CONTENT_HEADER, EMPTY_PAYLOAD)
-    return f"{method}\n{path}\n{canonical_query(query)}\n{lines}\n{';'.join(names)}\n{payload}"
+    return f"{method}\n{path}\n{canonical_query(query)}\n{lines}\n{';'.join(names)}\n{EMPTY_PAYLOAD}"
 
 
 def scope(date: str, region: str) -> str:
