@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from exporter.check.report import TargetReport
     from exporter.config import Config
+    from exporter.core.errors import NamedFile
+    from exporter.core.target import Target
 
 LOOPBACK: Final = listeners.TcpAddress("127.0.0.1", 0)
 
@@ -113,9 +115,11 @@ def _read(file: options.ConfigFile) -> Config:
 
 def _check_config(file: options.ConfigFile) -> None:
     """Show the targets of a valid file, and whether the files that it names can be read."""
-    loaded = _load(file)
-    problems = _look_at_files(file, loaded)
-    if problems:
+    try:
+        loaded = _load(file)
+    except ConfigError as error:
+        raise ConfigError((*error.problems, *_look_at_files(file, error.files)), file=error.file) from None
+    if problems := _look_at_files(file, loaded.files, loaded.targets):
         raise ConfigError(problems, file=str(file.path))
     lines = [
         f"{file.path} is valid. Targets: {len(loaded.targets)}",
@@ -126,9 +130,11 @@ def _check_config(file: options.ConfigFile) -> None:
     _show("\n".join(lines), sys.stdout)
 
 
-def _look_at_files(file: options.ConfigFile, loaded: Config) -> tuple[Problem, ...]:
+def _look_at_files(
+    file: options.ConfigFile, named: Sequence[NamedFile], targets: Sequence[Target] = ()
+) -> tuple[Problem, ...]:
     """Show the warnings about the files that the configuration names, and return the problems."""
-    found = asyncio.run(files.look_at(loaded))
+    found = asyncio.run(files.look_at(named, targets))
     for warning in found.warnings:
         _show(f"{file.path}: warning: {warning}", sys.stderr)
     return found.problems
@@ -144,7 +150,7 @@ def _check(command: Check) -> int:
         _show(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", sys.stderr)
         return 2
     targets = [known[name] for name in dict.fromkeys(command.targets or known)]
-    _look_at_files(command.file, loaded)  # a problem with a file is a finding about its target
+    _look_at_files(command.file, loaded.files, loaded.targets)  # a problem with a file is a finding about its target
 
     async def examining() -> list[TargetReport]:
         asyncio.get_running_loop().set_default_executor(WaitingThreads())

@@ -13,8 +13,10 @@ from exporter.core.files import require_regular
 from exporter.credentials.key_files import read_key
 
 if TYPE_CHECKING:
-    from exporter.config import Config
-    from exporter.core.section import NamedFile
+    from collections.abc import Sequence
+
+    from exporter.core.errors import NamedFile
+    from exporter.core.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,9 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-async def look_at(config: Config) -> Findings:
-    """Returns what is wrong with the files of `config`, each with the path of its key and what to do."""
+async def look_at(files: Sequence[NamedFile], targets: Sequence[Target] = ()) -> Findings:
+    """Returns what is wrong with `files`, which `targets` use, each with the path of its key and what to do."""
     problems, warnings = [], []
-    files = config.files
     for file in files:
         if problem := await _key_problem(file.name) if ".credentials." in file.path else _tls_problem(file):
             problems.append(Problem(file.path, problem))
@@ -36,7 +37,7 @@ async def look_at(config: Config) -> Findings:
             advice = f"can be read by every user of this machine; chmod o= {file.name}"
             warnings.append(Problem(file.path, f"{file.name} {advice}"))
     paths = {file.name: file.path for file in files}
-    pairs = {(target.connection.cert_file, target.connection.key_file) for target in config.targets}
+    pairs = {(target.connection.cert_file, target.connection.key_file) for target in targets}
     for cert, key in sorted(pairs):
         if key and (problem := _pair_problem(cert, key)):
             problems.append(Problem(paths[key], problem))

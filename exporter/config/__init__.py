@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter.config import accounts, strings, yaml_document
-from exporter.core.errors import ConfigError, Problem
+from exporter.core.errors import ConfigError, NamedFile, Problem
 from exporter.core.files import require_regular
-from exporter.core.section import NamedFile, Section
+from exporter.core.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,14 +120,15 @@ def parse(text: bytes, *, file: str, environment: Mapping[str, str], expand: boo
     targets, effective = accounts.read(root, environment)
     root.reject_unknown()
     consequent = (problem for problem in root.problems if problem.path not in document.unreadable)
-    _raise((*document.problems, *consequent), document, file)
-    return Config(tuple(targets), tuple(dict.fromkeys(root.files)), tuple(effective))
+    files = tuple(dict.fromkeys(root.files))
+    _raise((*document.problems, *consequent), document, file, files)
+    return Config(tuple(targets), files, tuple(effective))
 
 
-def _raise(problems: tuple[Problem, ...], document: Document, file: str) -> None:
+def _raise(problems: tuple[Problem, ...], document: Document, file: str, files: tuple[NamedFile, ...] = ()) -> None:
     """Raises ConfigError with the `problems` in the order of the file, if there are any."""
     found = sorted(dict.fromkeys(problems), key=lambda problem: document.position(problem.path))
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = [Problem("", f"there are more problems; correct these {MAX_PROBLEMS} first")]
     if found:
-        raise ConfigError(tuple(found), file=file)
+        raise ConfigError(tuple(found), file=file, files=files)

@@ -80,13 +80,23 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-class ConfigError(ExporterError):
-    """The configuration cannot be used; `problems` has everything that is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file that the configuration names; `path` is that of the key. A `secret` one is for this user only."""
 
-    def __init__(self, problems: tuple[Problem, ...], *, file: str = "") -> None:
+    path: str
+    name: str
+    secret: bool
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used; `problems` has all that is wrong with it, `files` the files it names."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, file: str = "", files: tuple[NamedFile, ...] = ()) -> None:
         self.problems = problems
         self.file = file
-        super().__init__(problems, file)
+        self.files = files
+        super().__init__(problems, file, files)
 
     def __str__(self) -> str:
         prefix = f"{self.file}: " if self.file else ""

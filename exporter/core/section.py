@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from exporter.core import durations, moments
-from exporter.core.errors import Problem
+from exporter.core.errors import NamedFile, Problem
 from exporter.core.wording import (
     SIMILAR,
     boolean_hint,
@@ -37,15 +37,6 @@ _MISSING: Final = object()
 
 MAX_HINTS: Final = 100
 """Problems with a similar word: to look for one takes a millisecond, and there may be as many problems as values."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFile:
-    """A file that the configuration names; `path` is that of the key. A `secret` one is for this user only."""
-
-    path: str
-    name: str
-    secret: bool
 
 
 @dataclass(slots=True)

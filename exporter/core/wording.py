@@ -53,9 +53,9 @@ def shown(value: object) -> str:
 def did_you_mean(word: str, known: Collection[str], taken: Collection[str] = ()) -> str:
     """Returns the end of a message about `word`: the most similar of the `known` words, or all of them.
 
-    None of the words `taken` is meant: they are set already.
+    A word of `taken` is set already, and so is meant only if no other is similar.
     """
-    near = _nearest(word, set(known).difference(taken))
+    near = _nearest(word, set(known).difference(taken)) or _nearest(word, known)
     return f"{SIMILAR}{near}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
 
 

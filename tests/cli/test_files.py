@@ -114,6 +114,18 @@ def test_named_files_that_cannot_be_read(run, named, tmp_path, name, key, proble
     assert done.stderr == f"{tmp_path / 'config.yaml'}: accounts[0].{key}: {tmp_path / name} {problem}\n"
 
 
+def test_named_files_of_an_invalid_configuration(run, config_file, tmp_path):
+    """What is wrong with the files is reported with all other problems."""
+    keys = {"source": "static", "access_key_id_file": "id", "access_key_secret_file": "secret"}
+    (tmp_path / "id").write_text("id")
+    (tmp_path / "id").chmod(0o600)
+    done = run("--config.check", config_file("https://oss.example", credentials=keys, page_size=0))
+    assert (done.returncode, done.stdout) == (1, "")
+    size, secret = done.stderr.splitlines()
+    assert "accounts[0].page_size: " in size
+    assert secret.endswith(f"access_key_secret_file: {tmp_path / 'secret'} cannot be read: No such file or directory")
+
+
 @pytest.mark.parametrize("good", [True, False])
 def test_a_client_certificate_and_its_key(run, config_file, tmp_path, good):
     """A client's key that does not belong to its certificate is a problem of the key's file."""

@@ -195,6 +195,7 @@ async def test_a_shorter_scrape_says_nothing_lately_after_a_success(store, targe
         clock += later
         assert (await parts.snapshot(0.25)).error is not None
         last = parts.collector.last(parts.targets[0].name)
+    assert last is not None
     assert (last.error is None) == up
 
 

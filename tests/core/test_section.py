@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.core.section import MAX_HINTS, NamedFile, Section
+from exporter.core.errors import NamedFile
+from exporter.core.section import MAX_HINTS, Section
 from exporter.core.wording import did_you_mean, join_path, shown
 
 
