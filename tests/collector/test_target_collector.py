@@ -10,6 +10,7 @@ import pytest
 from exporter.collector import target_collector
 from exporter.collector.selection import select
 from exporter.collector.target_collector import LATELY_SECONDS
+from exporter.core.errors import REMEDIES
 from exporter.core.target import JobPolicy
 from exporter.providers.endpoint import Endpoint
 from exporter.providers.oss import Oss
@@ -335,13 +336,19 @@ async def test_the_log_reports_changes(store, target, caplog):
         await parts.snapshot()
         await parts.snapshot()
     records = [record for record in caplog.records if record.name == "exporter.collector.target_collector"]
-    assert [(record.levelname, record.__dict__.get("reason")) for record in records] == [
-        ("WARNING", "access_denied"),
-        ("DEBUG", "access_denied"),
-        ("WARNING", "auth"),
-        ("INFO", None),
-    ]
-    assert {record.__dict__["target"] for record in records} == {"oss/prod/cn-hangzhou"}
+    denied = "listing failed: page 1: ListJobs returned 403 AccessDenied: "
+    disabled = "listing failed: page 1: ListJobs returned 403 UserDisable: "
+    expected = (
+        ("WARNING", "access_denied", denied),
+        ("DEBUG", "access_denied", denied),
+        ("WARNING", "auth", disabled),
+        ("INFO", None, "listing succeeded again"),
+    )
+    for record, (level, reason, text) in zip(records, expected, strict=True):
+        facts = record.__dict__
+        assert (record.levelname, facts.get("reason"), facts["target"]) == (level, reason, "oss/prod/cn-hangzhou")
+        assert record.getMessage().startswith(text)
+        assert reason is None or (facts["remedy"] == REMEDIES[reason] and facts["request_id"])
 
 
 async def test_the_last_snapshot_is_kept_without_its_jobs(target):

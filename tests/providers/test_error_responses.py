@@ -88,6 +88,7 @@ def test_a_known_code_comes_first(status):
     assert str(error) == (
         f"ListJobs returned {status} AccessDenied: grant the permission store:ListJobs (request id r-1)"
     )
+    assert str(to_error(status, error_body("AccessDenied"))).endswith(": grant the permission store:ListJobs")
 
 
 def test_throttling_is_transient_whatever_its_status():
