@@ -131,6 +131,7 @@ def test_targets_that_are_down_come_first():
     assert [article.split()[0][-1] for article in seen.articles] == ["2", "0", "1", "3"]
     assert seen.texts[0] == "1 down - batchops-exporter"
     assert "1 down , 2 up , 1 not listed yet ." in seen.text
+    assert "Times are as of 2025-06-15T15:06:40Z . Load" in seen.text
 
 
 @pytest.mark.parametrize(
