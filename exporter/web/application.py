@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from exporter.core.target import Target
+
+log = logging.getLogger(__name__)
 
 
 class Application:
@@ -78,6 +81,7 @@ class Application:
 
     def drain(self) -> None:
         """Take no new scrapes: the exporter is about to end."""
+        log.info("stopping")
         self.routes.draining = True
 
     async def __aenter__(self) -> Self:

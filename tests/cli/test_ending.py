@@ -79,6 +79,7 @@ def test_a_draining_exporter_says_so(start, config_file):
         scrape.join()
         assert exporter.wait() == 0
     assert value(parse(answers[0].text), "batchops_scrape_error", reason="timeout") == 1
+    assert exporter.stderr.count("msg=stopping") == 1
     assert "because the exporter is stopping" in exporter.stderr
     assert "raise scrape_timeout" not in exporter.stderr
     assert_no_trouble(exporter)
