@@ -64,6 +64,7 @@ STORY = [
     ("info", "credentials found"),
     ("warn", "listing failed"),
     ("info", "listing succeeded again"),
+    ("info", "stopping"),
 ]
 """The messages at the level info; that of the retry is at debug."""
 
