@@ -56,7 +56,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "malformed": "check whether a proxy or another host responds instead of the service",
     "pagination": "raise max_pages; if a token repeats, it is a bug of the service",
     "too_large": "set a smaller page_size",
-    "config": "the message names the variable or the file",
+    "config": "set the variable, or provide the file, that the message names",
     "internal": "report it, with the log line and its traceback",
 }
 """What to do, in general; the message of an error may know more."""
