@@ -193,11 +193,13 @@ async def test_ending_a_run_that_describes_jobs_keeps_its_listing(store, target)
 
 async def test_serve_stale_for_keeps_the_jobs_for_a_time(store, target):
     """After a failure the last good jobs are kept for `serve_stale_for`, with the error and the last success."""
-    async with rig(target(serve_stale_for=0.6, retries=0)) as parts:
+    async with rig(target(serve_stale_for=0.6, retries=0, jobs=JobPolicy(describe=True))) as parts:
         good = await parts.snapshot()
+        assert good.details
         store.faults.add(Fault("error", status=500))
         stale = await parts.snapshot()
         assert (stale.jobs, stale.counts, stale.dropped) == (good.jobs, good.counts, good.dropped)
+        assert stale.details == good.details
         assert stale.error is not None
         assert (stale.error.reason, stale.last_success) == ("http_5xx", good.last_success)
         await asyncio.sleep(0.6)

@@ -43,8 +43,9 @@ class Numbered(Issuer):
     def forget(self):
         self.forgotten += 1
 
-    async def issue(self, _fetch, now):
+    async def issue(self, fetch, now):
         self.requests += 1
+        assert callable(fetch)
         if self.hanging and self.requests > 1:
             await self.hanging.wait()
         key_id = f"id-{min(self.requests, self.last)}"
