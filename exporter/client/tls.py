@@ -68,11 +68,11 @@ class TlsContexts:
             files = _named_files(settings)
             if last is not None and not files:
                 return last.context
-            states = await self._readings.run(("states", *files), file_states, files)  # before they are read
+            states = await self._readings.run(("states", *files), file_states, files)
             if last is not None and last.states == states:
                 return last.context
             try:
-                context = await self._readings.run(settings, make_context, settings)
+                made = await self._readings.run(settings, _make, settings, files)
             except TransportError as error:
                 if last is None:
                     raise
@@ -80,13 +80,18 @@ class TlsContexts:
                     last.problem = error.message
                     log.warning("%s; the last valid files are used until they can be", error)
                 return last.context
-            self._made[settings] = _Made(context, states)
-            return context
+            self._made[settings] = made
+            return made.context
 
 
 def _named_files(settings: ConnectionSettings) -> list[str]:
     """The files that `settings` names."""
     return [file for file in (settings.ca_file, settings.cert_file, settings.key_file) if file]
+
+
+def _make(settings: ConnectionSettings, files: list[str]) -> _Made:
+    states = file_states(files)  # before they are read
+    return _Made(make_context(settings), states)
 
 
 def make_context(settings: ConnectionSettings) -> ssl.SSLContext:

@@ -8,7 +8,9 @@ import threading
 import pytest
 import trustme
 
+from exporter.client.tls import TlsContexts
 from exporter.core.errors import TransportError
+from exporter.core.http import ConnectionSettings
 from exporter.core.workers import WaitingThreads
 from tests.hanging import hanging
 from tests.rawserver import EMPTY_PAGE, Peer, raw_server
@@ -164,3 +166,23 @@ async def test_a_file_that_hangs_costs_one_thread(server, tmp_path, send):
                     await send(host, scheme="https", seconds=0.1, ca_file=str(file))
             assert threading.active_count() <= before + 1
         assert (await send(host, scheme="https", ca_file=str(file))).body == EMPTY_PAGE
+
+
+async def test_a_file_replaced_while_another_one_hangs(tmp_path):
+    """A request that joins a reading of older files may use what it read, but the next one reads the new files."""
+    old, new = trustme.CA(), trustme.CA()
+    ca, pair = tmp_path / "ca.pem", tmp_path / "pair.pem"
+    old.cert_pem.write_to_path(ca)
+    new.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pair)
+    settings = ConnectionSettings(ca_file=str(ca), cert_file=str(pair), key_file=str(pair))
+    contexts = TlsContexts()
+    asyncio.get_running_loop().set_default_executor(WaitingThreads())
+    with hanging(pair):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(contexts.get(settings), 0.3)
+        new.cert_pem.write_to_path(ca)
+        joined = asyncio.create_task(contexts.get(settings))
+        await asyncio.sleep(0.1)
+    await joined
+    trusted = (await contexts.get(settings)).get_ca_certs(binary_form=True)
+    assert trusted == [ssl.PEM_cert_to_DER_cert(new.cert_pem.bytes().decode())]
