@@ -68,9 +68,8 @@ class Client:
     _rate_limiters: dict[tuple[str, str, float], RateLimiter] = field(default_factory=dict, init=False, repr=False)
 
     def keep_only(self, targets: Iterable[Target]) -> None:
-        """Forget the rate limiters and refusals of all but `targets`."""
-        for name in self.refusals.keys() - {target.name for target in targets}:
-            del self.refusals[name]
+        """Forget the rate limiters of all but `targets`, and all refusals: a user may have repaired the keys."""
+        self.refusals.clear()
         kept = {_rate_key(target) for target in targets}
         for key in self._rate_limiters.keys() - kept:
             del self._rate_limiters[key]
@@ -167,6 +166,8 @@ class Session:
             result = await self._send(request, signed, parse, on_progress)
         except ScrapeError as error:
             observer.failed(target, request, error)
+            if error.reason == "access_denied":  # the keys are good
+                self.client.refusals.pop(target.name, None)
             raise
         except asyncio.CancelledError:
             if self.deadline.remaining(time.monotonic()) <= 0:  # otherwise the response is not needed any more

@@ -11,6 +11,7 @@ import pytest
 from starlette.responses import Response
 
 from exporter.core.deadline import Deadline
+from exporter.core.errors import ServiceError
 from exporter.core.interfaces import Refusals
 from exporter.core.secrets import Credentials, Secret
 from exporter.credentials.issuer_response import Issued
@@ -263,12 +264,21 @@ async def test_keys_that_were_replaced_end_the_pause(clock):
     assert await asked_at(source, issuer, clock, later, refusals) == [renewed + 1, renewed + 32]
 
 
-async def test_a_success_ends_the_pause(clock):
-    """After a request with which the service was content, the issuer is asked at once when keys are refused again."""
+@pytest.mark.parametrize("denied", [False, True])
+async def test_keys_that_are_good_end_the_pause(clock, denied):
+    """After a response that shows that the keys are good, the issuer is asked at once when they are refused again."""
     good = False
     source = RefreshingCredentials("oidc", issuer := Numbered(), since_boot=clock.since_boot)
+
+    async def answer(peer):
+        code = "InvalidAccessKeyId" if not good else "AccessDenied"
+        if good and not denied:
+            await peer.answer(b"fine")
+        else:
+            await peer.answer(f"<Error><Code>{code}</Code></Error>".encode(), "403 Forbidden")
+
     async with (
-        service(lambda _: not good) as address,
+        raw_server(answer) as address,
         rig(target_at(f"http://{address}", credentials=source)) as parts,
     ):
 
@@ -281,7 +291,8 @@ async def test_a_success_ends_the_pause(clock):
         assert await scrape(*range(0, 2000, 40)) < 12
         assert await scrape(2000, 2040) == 0
         good = True
-        assert await request(parts) == b"fine"
+        with contextlib.suppress(ServiceError):  # of a missing permission
+            await request(parts)
         good = False
         assert await scrape(2080) == 1
 
