@@ -326,7 +326,7 @@ class Section:
             if isinstance(item, dict):
                 yield self._derive(item, f"{self.path(key)}[{index}]", None)
             else:
-                self.problem(key, f"must be a mapping, not {type_name(item)}", index=index)
+                self.problem(key, f"must be a mapping, not {type_name(item)}{colon_hint(item)}", index=index)
 
     def reject_unknown(self, also_known: Collection[str] = (), *, discreet: bool = False) -> None:
         """Add a problem for each key of the mapping that was not read and is not in `also_known`.
@@ -338,15 +338,15 @@ class Section:
         for key, value in self._mapping.items():
             if key in known:
                 continue
-            hint = self._hint(key, known, taken=self._mapping)
+            hint = (colon_hint(key) if value is None else "") or self._hint(key, known)
             if discreet and value is None and not hint.startswith(SIMILAR):
                 self._add(Problem(self._path, f"contains an unknown key{hint}"))
             else:
                 self.problem(key, f"is not a known key{hint}")
 
-    def _hint(self, word: str, known: Collection[str], taken: Collection[str] = ()) -> str:
+    def _hint(self, word: str, known: Collection[str]) -> str:
         """Returns the end of a message about `word`, or nothing if there are many problems already."""
-        return did_you_mean(word, known, taken) if len(self.problems) < MAX_HINTS else ""
+        return did_you_mean(word, known) if len(self.problems) < MAX_HINTS else ""
 
 
 def _size(value: object) -> int:

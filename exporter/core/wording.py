@@ -50,12 +50,9 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
-def did_you_mean(word: str, known: Collection[str], taken: Collection[str] = ()) -> str:
-    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them.
-
-    A word of `taken` is set already, and so is meant only if no other is similar.
-    """
-    near = _nearest(word, set(known).difference(taken)) or _nearest(word, known)
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Returns the end of a message about `word`: the most similar of the `known` words, or all of them."""
+    near = _nearest(word, known)
     return f"{SIMILAR}{near}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
 
 
@@ -81,7 +78,8 @@ def quote_hint(value: object) -> str:
 
 def colon_hint(value: object) -> str:
     """Returns what turns a string such as `name:value` into a mapping."""
-    return "; write a blank after the colon" if isinstance(value, str) and re.match(r"[^\s:]+:\S", value) else ""
+    meant = isinstance(value, str) and re.fullmatch(r"(?!\d+:)[\w-]+:[^\s/:\\]+", value)
+    return "; put a space after the colon" if meant else ""
 
 
 def number_hint(value: object) -> str:

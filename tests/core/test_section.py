@@ -154,7 +154,7 @@ def test_a_bad_default_has_its_own_path():
 
 
 def test_unknown_keys():
-    """An unknown key is reported with the most similar known key that is not set, or with all if none is similar."""
+    """An unknown key is reported with the most similar known key, or with all if none is similar."""
     rest = section({"time_out": 1, "Retries": 1, "zzz": 1})
     rest.duration("timeout", 1)
     rest.integer("retries", 1, minimum=0, maximum=9)
@@ -166,8 +166,8 @@ def test_unknown_keys():
     ]
 
 
-def test_a_key_that_is_set_is_not_meant():
-    """A key that is set is not suggested, and one of the same words in another order is."""
+def test_a_key_with_its_words_in_another_order():
+    """A known key of the same words is more similar than one of the same letters."""
     rest = section({"access_key_id": "a", "access_key_secret": "b"})
     for key in ("access_key_id", "access_key_id_file", "secret_access_key", "secret_access_key_file"):
         rest.string(key)
@@ -175,12 +175,35 @@ def test_a_key_that_is_set_is_not_meant():
     assert messages(rest) == ["here.access_key_secret: is not a known key; did you mean secret_access_key?"]
 
 
-@pytest.mark.parametrize("value", ["alice:secret", "a:b"])
-def test_a_mapping_without_a_blank(value):
+SPACE = "; put a space after the colon"
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("alice:secret", SPACE),
+        ("a:b", SPACE),
+        ("http://x", ""),
+        ("arn:aws:iam::1:role/x", ""),
+        ("C:\\x", ""),
+        ("12:30", ""),
+        ("a", ""),
+    ],
+)
+def test_a_mapping_without_a_space(value, hint):
     """A string such as `a:b` is no mapping in YAML; the message says what is missing, and does not show it."""
     rest = section({"users": value})
     assert rest.mapping("users") == {}
-    assert messages(rest) == ["here.users: must be a mapping, not a string; write a blank after the colon"]
+    assert messages(rest) == [f"here.users: must be a mapping, not a string{hint}"]
+
+
+def test_a_key_without_a_space():
+    """In `{max:5}` the key is `max:5`, without a value."""
+    rest = section({"max:5": None})
+    rest.integer("max", 1, minimum=1, maximum=9)
+    rest.reject_unknown()
+    (message,) = messages(rest)
+    assert message.endswith(f": is not a known key{SPACE}")
 
 
 def test_keys_that_others_know():
