@@ -159,7 +159,8 @@ class Server(uvicorn.Server):
                 self._free_one()
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
-            if len(self._connections) + len(self._joining) >= max_connections() and not await self._make_room():
+            joining = len(self._joining) * (2 if self._tls else 1)  # a handshake has two files
+            if len(self._connections) + joining >= max_connections() and not await self._make_room():
                 _TOO_MANY.warning()
                 peer.close()
             else:
@@ -185,7 +186,7 @@ class Server(uvicorn.Server):
                     ssl_handshake_timeout=REQUEST_SECONDS if self._tls else None,
                 )
             except ssl.SSLError as error:
-                if error.reason == "HTTP_REQUEST":
+                if getattr(error, "reason", "") == "HTTP_REQUEST":  # an error of Python's own has none
                     rest.send(NO_TLS)
 
     async def _make_room(self) -> bool:

@@ -155,6 +155,23 @@ def test_plain_http_to_a_tls_port(start, directory):
     assert exporter.stop() == 0
 
 
+def test_an_empty_web_configuration(run, directory):
+    """As for node_exporter, /dev/null is an empty file: no TLS and no users."""
+    done = run("--config.check", "--config.file=config.yaml", "--web.config.file=/dev/null")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_client_with_another_name_is_refused_quietly(start, directory):
+    """A certificate whose name is not allowed costs its client the connection, and no line at the level error."""
+    text = web_configs.MUTUAL + "RequireAndVerifyClientCert\n  client_allowed_sans: [another.example]\n"
+    (directory / "web.yml").write_text(text)
+    exporter = start("--config.file=config.yaml", "--web.config.file=web.yml", "--web.listen-address=127.0.0.1:0")
+    port = int(exporter.wait_until_it_listens().rpartition(":")[2])
+    assert web_configs.outcome(port, directory)["certificate"] != 200
+    assert exporter.stop() == 0
+    assert "level=error" not in exporter.stderr
+
+
 def test_a_key_of_another_certificate(run, directory):
     """The message about a certificate and a key that do not belong together names both files."""
     (directory / "web.yml").write_text("tls_server_config: {cert_file: server.pem, key_file: client.key}\n")
