@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from exporter.check.report import TargetReport
     from exporter.config import Config
     from exporter.core.errors import NamedFile
-    from exporter.core.target import Target
 
 LOOPBACK: Final = listeners.TcpAddress("127.0.0.1", 0)
 
@@ -119,7 +118,7 @@ def _check_config(file: options.ConfigFile) -> None:
         loaded = _load(file)
     except ConfigError as error:
         raise ConfigError((*error.problems, *_look_at_files(file, error.files)), file=error.file) from None
-    if problems := _look_at_files(file, loaded.files, loaded.targets):
+    if problems := _look_at_files(file, loaded.files):
         raise ConfigError(problems, file=str(file.path))
     lines = [
         f"{file.path} is valid. Targets: {len(loaded.targets)}",
@@ -130,11 +129,9 @@ def _check_config(file: options.ConfigFile) -> None:
     _show("\n".join(lines), sys.stdout)
 
 
-def _look_at_files(
-    file: options.ConfigFile, named: Sequence[NamedFile], targets: Sequence[Target] = ()
-) -> tuple[Problem, ...]:
+def _look_at_files(file: options.ConfigFile, named: Sequence[NamedFile]) -> tuple[Problem, ...]:
     """Show the warnings about the files that the configuration names, and return the problems."""
-    found = asyncio.run(files.look_at(named, targets))
+    found = asyncio.run(files.look_at(named))
     for warning in found.warnings:
         _show(f"{file.path}: warning: {warning}", sys.stderr)
     return found.problems
@@ -150,7 +147,7 @@ def _check(command: Check) -> int:
         _show(f"batchops-exporter check: no target {unknown[0]!r}; known targets: {', '.join(known)}", sys.stderr)
         return 2
     targets = [known[name] for name in dict.fromkeys(command.targets or known)]
-    _look_at_files(command.file, loaded.files, loaded.targets)  # a problem with a file is a finding about its target
+    _look_at_files(command.file, loaded.files)  # a problem with a file is a finding about its target
 
     async def examining() -> list[TargetReport]:
         asyncio.get_running_loop().set_default_executor(WaitingThreads())

@@ -70,7 +70,7 @@ def _credentials(snapshot: Snapshot, now: float) -> Finding:
         return Finding("credentials", "failed", snapshot.error.message)
     source, end = f"from the source {snapshot.credentials_source}", snapshot.credentials_expire
     if end is None:
-        return Finding("credentials", "ok", f"{source}; they do not expire, or do not say when")
+        return Finding("credentials", "ok", f"{source}; they have no known expiry")
     if end <= now:
         return Finding("credentials", "warning", f"{source}; they expired at {_time(end)}", "renew them")
     return Finding("credentials", "ok", f"{source}; they expire at {_time(end)}, in {_span(end - now)}")
@@ -132,7 +132,7 @@ def _permissions(target: Target, trace: Trace) -> Iterator[Finding]:
             remedy = f"add to the policy of these keys: {statement(target.provider_name, name)}"
             yield Finding("permission", "warning" if optional else "failed", f"{name} is missing: {error}", remedy)
         else:
-            yield Finding("permission", "skipped", f"{name}: not known, as no request got so far")
+            yield Finding("permission", "skipped", f"{name}: not known: no response that depends on it")
 
 
 def permission(provider: str, operation: str) -> str:

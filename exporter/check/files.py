@@ -13,10 +13,9 @@ from exporter.core.files import require_regular
 from exporter.credentials.key_files import read_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from exporter.core.errors import NamedFile
-    from exporter.core.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,8 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-async def look_at(files: Sequence[NamedFile], targets: Sequence[Target] = ()) -> Findings:
-    """Returns what is wrong with `files`, which `targets` use, each with the path of its key and what to do."""
+async def look_at(files: Sequence[NamedFile]) -> Findings:
+    """Returns what is wrong with `files`, each with the path of its key and what to do."""
     problems, warnings = [], []
     for file in files:
         if problem := await _key_problem(file.name) if ".credentials." in file.path else _tls_problem(file):
@@ -36,11 +35,7 @@ async def look_at(files: Sequence[NamedFile], targets: Sequence[Target] = ()) ->
         elif file.secret and _is_open(file.name):
             advice = f"can be read by every user of this machine; chmod o= {file.name}"
             warnings.append(Problem(file.path, f"{file.name} {advice}"))
-    paths = {file.name: file.path for file in files}
-    pairs = {(target.connection.cert_file, target.connection.key_file) for target in targets}
-    for cert, key in sorted(pairs):
-        if key and (problem := _pair_problem(cert, key)):
-            problems.append(Problem(paths[key], problem))
+    problems += _pair_problems({file.path: file.name for file in files})
     return Findings(tuple(problems), tuple(warnings))
 
 
@@ -68,16 +63,26 @@ def _tls_problem(file: NamedFile) -> str:
     return ""
 
 
-def _pair_problem(cert: str, key: str) -> str:
-    """Returns why a client certificate and its key cannot be used together; an empty string if they can."""
-    try:
-        # A key with a password would be asked for on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password=lambda: "")
-    except ssl.SSLError:
-        return f"{key} is not the key of {cert}, or has a password, or one of them is not in PEM format"
-    except OSError:  # one of them cannot be read, which is a problem already
-        return ""
-    return ""
+def _pair_problems(names: Mapping[str, str]) -> Iterator[Problem]:
+    """Yields why client certificates and their keys cannot be used together. `names`: of the files, by path."""
+    for section in sorted({path.rpartition(".")[0] for path in names if ".tls." in path}):
+        paths = [
+            path if path in names else path.replace(section, "defaults.tls")
+            for path in (f"{section}.cert_file", f"{section}.key_file")
+        ]
+        if not all(path in names for path in paths):
+            continue
+        cert, key = (names[path] for path in paths)
+        try:
+            # A key with a password would be asked for on the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password=lambda: "")
+        except ssl.SSLError as error:
+            problem = f"{key} is not the key of {cert}"
+            if error.reason != "KEY_VALUES_MISMATCH":
+                problem += ", or has a password, or one of them is not in PEM format"
+            yield Problem(paths[1], problem)
+        except OSError:  # one of them cannot be read, which is a problem already
+            pass
 
 
 def _is_open(name: str) -> bool:

@@ -50,7 +50,7 @@ class Trace:
         self._target = target
         self._now = now
         self.allowed: set[str] = set()
-        """The operations that were answered with 200."""
+        """The operations whose last response was good."""
         self.errors: dict[str, ServiceError] = {}
         """The last error response of each operation."""
         self.skew: float | None = None
@@ -79,9 +79,9 @@ class Trace:
         """See `Observer`; what counts here is seen in the responses."""
 
     def failed(self, target: Target, request: Request, error: ScrapeError) -> None:  # noqa: ARG002 - see `Observer`
-        """See `Observer`; an error may also come with the status 200."""
+        """See `Observer`; an error may also come with the status 200, and so may a page that is not the service's."""
+        self.allowed.discard(request.operation)
         if isinstance(error, ServiceError):
-            self.allowed.discard(request.operation)
             self.errors[request.operation] = error
 
     def retried(self, target: Target, request: Request) -> None:

@@ -208,6 +208,7 @@ def test_a_response_that_is_no_listing(store, url, findings):
     assert (code, report["error_reason"]) == (1, "malformed")
     assert found["listing"]["state"] == "failed"
     assert "see above" not in found["listing"]["text"]
+    assert found["signature"]["state"] == found["permission"]["state"] == "skipped"
 
 
 def test_missing_keys(findings):

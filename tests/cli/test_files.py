@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import trustme
+import yaml
 
 from tests.cli.conftest import PATIENCE, command
 from tests.rawserver import free_port
@@ -126,19 +127,40 @@ def test_named_files_of_an_invalid_configuration(run, config_file, tmp_path):
     assert secret.endswith(f"access_key_secret_file: {tmp_path / 'secret'} cannot be read: No such file or directory")
 
 
-@pytest.mark.parametrize("good", [True, False])
-def test_a_client_certificate_and_its_key(run, config_file, tmp_path, good):
-    """A client's key that does not belong to its certificate is a problem of the key's file."""
-    authority = trustme.CA()
-    mine, other = authority.issue_cert("a.example"), authority.issue_cert("b.example")
-    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    (mine if good else other).private_key_pem.write_to_path(tmp_path / "key.pem")
-    (tmp_path / "key.pem").chmod(0o600)
-    done = run(
-        "--config.check", config_file("https://oss.example", tls={"cert_file": "cert.pem", "key_file": "key.pem"})
+def test_a_client_certificate_and_its_key(run, tmp_path):
+    """A client's key that does not belong to its certificate is a problem of the account that names both."""
+    for name in ("a", "b"):
+        pair = trustme.CA().issue_cert(f"{name}.example")
+        pair.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+        pair.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        (tmp_path / f"{name}.key").chmod(0o600)
+    good, wrong, half = (
+        {"cert_file": "b.pem", "key_file": "b.key"},
+        {"cert_file": "a.pem", "key_file": "b.key"},
+        {"key_file": "b.key"},
     )
-    problem = f"accounts[0].tls.key_file: {tmp_path / 'key.pem'} is not the key of {tmp_path / 'cert.pem'}, or has"
-    assert (done.returncode, problem in done.stderr) == (0 if good else 1, not good)
+
+    def checked(*accounts, **defaults):
+        document = {
+            "defaults": defaults,
+            "accounts": [
+                {"provider": "oss", "account": f"a-{number}", "regions": ["cn-hangzhou"], "tls": tls}
+                for number, tls in enumerate(accounts)
+            ],
+        }
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+        done = run("--config.check", f"--config.file={tmp_path / 'config.yaml'}")
+        return done.returncode, done.stderr.replace(f"{tmp_path}/", "")
+
+    problem = "config.yaml: accounts[{}].tls.key_file: b.key is not the key of a.pem\n"
+    assert checked(good, good) == (0, "")
+    assert checked(wrong, good) == (1, problem.format(0))
+    assert checked(good, wrong) == (1, problem.format(1))
+    assert checked(good, half, tls={"cert_file": "a.pem", "key_file": "a.key"}) == (1, problem.format(1))
+    (tmp_path / "b.key").write_text("no key\n")
+    assert checked(good)[1].endswith(
+        "b.key is not the key of b.pem, or has a password, or one of them is not in PEM format\n"
+    )
 
 
 def test_a_key_file_that_every_user_may_read(run, named, tmp_path):
