@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import stat
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -18,12 +19,13 @@ T = TypeVar("T")
 def require_regular(file: Path, *, or_pipe: bool = False) -> None:
     """Raises OSError if `file` is, after links, no regular file: opening a named pipe waits until something writes.
 
-    A folder is left to who opens it, which fails at once. `or_pipe`: a pipe without a name, such as `<(command)` of a
-    shell, is good too; its second reader gets no content.
+    A folder is left to who opens it, which fails at once, and /dev/null is an empty file. `or_pipe`: a pipe without a
+    name, such as `<(command)` of a shell, is good too; its second reader gets no content.
     """
     mode = file.stat().st_mode
     unnamed_pipe = stat.S_ISFIFO(mode) and not file.resolve().exists()
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (or_pipe and unnamed_pipe)):
+    good = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(file) == os.devnull or (or_pipe and unnamed_pipe)
+    if not good:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
