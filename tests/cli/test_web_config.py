@@ -155,7 +155,8 @@ def test_plain_http_to_a_tls_port(start, directory):
     assert exporter.stop() == 0
 
 
-def test_an_empty_web_configuration(run, directory):
+@pytest.mark.usefixtures("directory")
+def test_an_empty_web_configuration(run):
     """As for node_exporter, /dev/null is an empty file: no TLS and no users."""
     done = run("--config.check", "--config.file=config.yaml", "--web.config.file=/dev/null")
     assert (done.returncode, done.stderr) == (0, "")
