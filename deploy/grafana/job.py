@@ -107,7 +107,7 @@ def _life(board: Dashboard) -> None:
         ("Ended", "", f"1000 * max(batchops_job_termination_timestamp_seconds{{{JOB}}})", "dateTimeFromNow"),
     ):
         when = f"When the job was {title.lower()}."
-        board.with_panel(number(title, description or when, Query(expression), unit=unit, size=Size(4, 3)))
+        board.with_panel(number(title, description or when, Query(expression), unit=unit))
 
 
 def _facts() -> table.Panel:
