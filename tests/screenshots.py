@@ -76,7 +76,8 @@ def landing() -> None:
             for picture in PICTURES:
                 httpx.get(f"{base}/metrics", timeout=30.0)
                 if picture.failing:
-                    stores[0].faults.add(Fault("error", status=403, code="AccessDenied"))
+                    denied = Fault("error", status=403, code="AccessDenied", message="You may not list jobs.")
+                    stores[0].faults.add(denied)
                     stores[1].faults.add(Fault("body", body=b"<html>Please log in</html>"))
                     httpx.get(f"{base}/metrics", timeout=30.0)
                 tab.open(f"{base}/", width=picture.width, height=picture.height, scheme=picture.scheme)

@@ -40,7 +40,6 @@ def add(board: Dashboard) -> None:
             Query(f"sum(rate({retries}))", "retries"),
             size=THIRD,
             colors={"retries": "orange"},
-            counts=True,
         )
     )
     throttled = failures.replace("}", ',reason="throttled"}')
@@ -54,7 +53,6 @@ def add(board: Dashboard) -> None:
             Query(f"sum by (reason) (rate({others})) > 0", "{{reason}}"),
             size=THIRD,
             colors={"throttled": "orange"},
-            counts=True,
         )
     )
     buckets = 'batchops_api_request_duration_seconds_bucket{provider=~"$provider"}[$__rate_interval]'

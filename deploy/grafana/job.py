@@ -63,11 +63,15 @@ def _now(board: Dashboard) -> None:
             thresholds=[Threshold(86_400, "orange")],
         )
     )
+    # Two decimals would show 0, which is a job without progress.
+    slow = models.ValueMappingResult(text="< 0.01")
     board.with_panel(
         number(
             "Tasks/s",
             "Completed tasks, as the mean of 5 minutes.",
             Query(f"max(rate(batchops:job_tasks_done:max{{{JOB}}}[5m]))"),
+            decimals=2,
+            mappings=[models.RangeMap(models.DashboardRangeMapOptions(1e-9, 0.00999, slow))],
         )
     )
     failed, done = (f"max(batchops:job_tasks_{kind}:max{{{JOB}}})" for kind in ("failed", "done"))
@@ -103,7 +107,7 @@ def _life(board: Dashboard) -> None:
         ("Ended", "", f"1000 * max(batchops_job_termination_timestamp_seconds{{{JOB}}})", "dateTimeFromNow"),
     ):
         when = f"When the job was {title.lower()}."
-        board.with_panel(number(title, description or when, Query(expression), unit=unit, size=Size(4, 3)))
+        board.with_panel(number(title, description or when, Query(expression), unit=unit))
 
 
 def _facts() -> table.Panel:
@@ -163,7 +167,6 @@ def _speed(board: Dashboard) -> None:
             Query(f"max({done} - {failed})", "succeeded"),
             Query(f"max({failed})", "failed"),
             colors={"succeeded": "green", "failed": "red"},
-            counts=True,
         )
     )
     board.with_panel(
@@ -172,5 +175,6 @@ def _speed(board: Dashboard) -> None:
             "At the speed of the last 30 minutes. It is too high in the first 30 minutes of the job.",
             Query(f"max(batchops:job_eta:seconds{{{JOB}}})", "time left"),
             unit="s",
+            decimals=1,
         )
     )

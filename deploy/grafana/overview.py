@@ -61,7 +61,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "To confirm",
+            "Confirm",
             "Suspended jobs. Each waits for a person to confirm it, and fails after 14 days without one.",
             Query(f'count({CREATED}{{{JOBS},status="Suspended"}}) or vector(0)'),
             thresholds=[Threshold(1, "orange")],
@@ -69,7 +69,7 @@ def _numbers(board: Dashboard) -> None:
     )
     board.with_panel(
         number(
-            "Failed 24h",
+            "Failed",
             "Jobs that failed in the last 24 hours.",
             Query(f"count({CREATED}{{{FAILED}}}) or vector(0)"),
             thresholds=[Threshold(1, "red")],
@@ -194,7 +194,10 @@ def _failures(board: Dashboard) -> None:
             "The service's own codes, as DescribeJob returns them. A job whose reason is not known yet is not counted: "
             "a listing describes at most 20 jobs.",
             Column(
-                f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {CREATED}{{{FAILED}}})", "Jobs", bar="red"
+                f"count by (failure_code) ({reasons} and on ({JOB_LABELS}) {CREATED}{{{FAILED}}})",
+                "Jobs",
+                width=110,
+                bar="red",
             ),
             key="failure_code",
             show={"failure_code": "Reason", "Jobs": "Jobs"},
@@ -231,6 +234,7 @@ def _failures(board: Dashboard) -> None:
             },
             widths={
                 "failure_code": 180,
+                "failure_reason": 400,
                 "operation": 165,
                 "job_id": 110,
                 "provider": 80,

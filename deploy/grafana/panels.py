@@ -83,9 +83,9 @@ def row(title: str) -> dashboard.Row:
     return dashboard.Row(title)
 
 
-def number(title: str, description: str, query: Query, *, size: Size = SMALL, **style: Unpack[Style]) -> stat.Panel:
+def number(title: str, description: str, query: Query, **style: Unpack[Style]) -> stat.Panel:
     """Returns one number. Without thresholds it is blue; with thresholds, green below the first."""
-    result = finished(stat.Panel(), title, description, size, **style)
+    result = finished(stat.Panel(), title, description, SMALL, **style)
     result.with_target(instant(query)).no_value("-").color_mode(options.BigValueColorMode.VALUE)
     return result.graph_mode(options.BigValueGraphMode.NONE)
 

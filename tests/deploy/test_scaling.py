@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import yaml
 from exporter.core.jobs import Job
 from exporter.core.target import JobPolicy
 from exporter.simulator import Store, World, create_app
-from tests.deploy.test_rules import RULE_FILES
 from tests.rig import exporting, parse, target_at
 from tests.serving import serve
 
@@ -59,21 +57,6 @@ def test_each_snippet_equals_the_shipped_file():
     assert documents("scrape_configs") == [shipped["scrape_configs"]]
     assert documents("relabelings") == operator
     assert len(blocks("yaml")) == 3
-
-
-def test_the_command_for_rules_creates_resources():
-    """The shell command passes each rule file unchanged to kubectl as a PrometheusRule."""
-    (command,) = (text for text in blocks("sh") if "PrometheusRule" in text)
-    ending = " | kubectl apply -f -\n"
-    assert command.endswith(ending)
-    shown = subprocess.run(["sh", "-ec", command.removesuffix(ending)], cwd=ROOT, capture_output=True, check=True)
-    made = [document for document in yaml.safe_load_all(shown.stdout) if document]
-    assert [resource["spec"] for resource in made] == [
-        yaml.safe_load((DEPLOY / "prometheus" / file).read_text()) for file in RULE_FILES
-    ]
-    for resource in made:
-        assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-        assert resource["metadata"].keys() == {"name", "namespace", "labels"}
 
 
 def test_the_documented_series_are_exported():

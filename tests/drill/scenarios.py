@@ -263,7 +263,7 @@ SCENARIOS: Final = (
         "A job that runs needs more than a day for its remaining tasks.",
         (
             Step(
-                "two of 1,000,000 tasks succeed in a second",
+                "two tasks of 1,000,000 succeed each second",
                 nothing,
                 meanwhile=progress(10**6),
                 fires=("BatchJobSlow/warning",),

@@ -93,7 +93,7 @@ def six_hours(folder: Path) -> Iterator[str]:
     data = folder / "data"
     (folder / "samples").write_text("".join(_samples(end)) + "# EOF\n")
     _promtool("openmetrics", folder / "samples", data)
-    levels = 4  # a rule reads what the calls before it have written
+    levels = 5  # a rule reads what the calls before it have written
     for _ in range(levels):
         with _server(folder) as url:
             span = (f"--start={end - LENGTH:.0f}", f"--end={end:.0f}", f"--url={url}", f"--output-dir={data}")
