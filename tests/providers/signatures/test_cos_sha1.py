@@ -182,6 +182,6 @@ def test_each_part_of_a_request_counts(other):
 
 
 def test_only_the_key_id_tells_whose_signature_it_is():
-    """The key id stands in the header and is not signed."""
+    """The key id is in the header and is not signed."""
     authorization = cos_sha1.authorization(**BASE | {"key_id": "another"})
     assert authorization == cos_sha1.authorization(**BASE).replace("q-ak=id&", "q-ak=another&")
