@@ -47,7 +47,7 @@ class Trace:
     def prepared(self, target: Target, request: Request, *, turn: float, keys: float) -> None:
         """One request can be sent, after it waited so many seconds for its turn and for its keys."""
         self._observer.prepared(target, request, turn=turn, keys=keys)
-        if turn >= NOTABLE_WAIT_SECONDS:
+        if target.requests_per_second and turn >= NOTABLE_WAIT_SECONDS:
             self._add(f"{request.operation} waited {turn:.3f} s for its turn; see requests_per_second")
         if keys >= NOTABLE_WAIT_SECONDS:
             self._add(f"{request.operation} waited {keys:.3f} s for its keys")

@@ -290,6 +290,7 @@ async def test_keys_that_are_good_end_the_pause(clock, denied):
 
         assert await scrape(*range(0, 2000, 40)) < 12
         assert await scrape(2000, 2040) == 0
+        assert [*parts.client.refusals] == [parts.targets[0].name]
         good = True
         with contextlib.suppress(ServiceError):  # of a missing permission
             await request(parts)
@@ -353,11 +354,12 @@ async def test_the_chosen_source_of_the_default_is_asked_again(read):
     environment = {"A_ID": "id-1", "A_SECRET": "s"}
     source, _ = read({}, environment)
     keys = await source.get(offline)
-    asked: list[Credentials] = []
+    asked = []
 
-    async def refused(credentials, _fetch, _refusals):
-        asked.append(credentials)
+    async def refused(*arguments):
+        asked.append(arguments)
 
     source._source._chosen.refused = refused
-    await source.refused(keys, offline, Refusals())
-    assert asked == [keys]
+    refusals = Refusals()
+    await source.refused(keys, offline, refusals)
+    assert asked == [(keys, offline, refusals)]

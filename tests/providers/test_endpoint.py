@@ -111,7 +111,7 @@ def test_the_default_needs_no_key():
     ],
 )
 def test_bad_endpoints(text):
-    """What is no URL of a bare host is a problem with the path of its key; the text, which may hold a secret, is not shown."""
+    """What is no URL of a bare host is a problem with its key's path; the text, which may be a secret, is not shown."""
     _, problems = read({"endpoint": text})
     assert problems == [f"accounts[0].endpoint: {NO_URL}"]
 
