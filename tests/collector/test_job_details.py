@@ -25,6 +25,12 @@ def job(number: int, status: str = "Failed") -> Job:
     return Job(f"job-{number:03d}", status, "PutObjectTagging", None, 1, 1760000000 + number, None, 10, 4, 6, 60)
 
 
+@pytest.fixture(autouse=True)
+def _time_for_all_calls(monkeypatch):
+    """However slow this machine is, a listing makes all its calls."""
+    monkeypatch.setattr(job_details, "START_SECONDS", 60.0)
+
+
 @pytest.fixture
 def world():
     """A failed, a failing, a suspended, an active and a complete job."""
