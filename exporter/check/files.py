@@ -66,13 +66,12 @@ def _tls_problem(file: NamedFile) -> str:
 def _pair_problems(names: Mapping[str, str]) -> Iterator[Problem]:
     """Yields why client certificates and their keys cannot be used together. `names`: of the files, by path."""
     for section in sorted({path.rpartition(".")[0] for path in names if ".tls." in path}):
-        paths = [
-            path if path in names else path.replace(section, "defaults.tls")
-            for path in (f"{section}.cert_file", f"{section}.key_file")
-        ]
-        if not all(path in names for path in paths):
+        own = [path for path in (f"{section}.key_file", f"{section}.cert_file") if path in names]
+        cert, key = (
+            names.get(f"{section}.{part}") or names.get(f"defaults.tls.{part}") for part in ("cert_file", "key_file")
+        )
+        if not own or cert is None or key is None:
             continue
-        cert, key = (names[path] for path in paths)
         try:
             # A key with a password would be asked for on the terminal.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert, key, password=lambda: "")
@@ -80,7 +79,7 @@ def _pair_problems(names: Mapping[str, str]) -> Iterator[Problem]:
             problem = f"{key} is not the key of {cert}"
             if error.reason != "KEY_VALUES_MISMATCH":
                 problem += ", or has a password, or one of them is not in PEM format"
-            yield Problem(paths[1], problem)
+            yield Problem(own[0], problem)
         except OSError:  # one of them cannot be read, which is a problem already
             pass
 

@@ -192,7 +192,9 @@ class Server(uvicorn.Server):
     async def _make_room(self) -> bool:
         """Close one connection without a request, or end the longest handshake. Returns whether there is one."""
         if self._joining and self._tls is not None:  # usually it takes milliseconds, so the client is silent
-            next(iter(self._joining)).cancel()
+            longest = next(iter(self._joining))
+            longest.cancel()
+            await asyncio.wait({longest})  # else a burst of clients would end the same one again and again
             return True
         if self._joining:
             await asyncio.wait(self._joining)

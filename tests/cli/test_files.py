@@ -157,6 +157,12 @@ def test_a_client_certificate_and_its_key(run, tmp_path):
     assert checked(wrong, good) == (1, problem.format(0))
     assert checked(good, wrong) == (1, problem.format(1))
     assert checked(good, half, tls={"cert_file": "a.pem", "key_file": "a.key"}) == (1, problem.format(1))
+    assert checked({"cert_file": "a.pem"}, tls={"cert_file": "b.pem", "key_file": "b.key"}) == (
+        1,
+        problem.format(0).replace("tls.key_file", "tls.cert_file"),
+    )
+    code, stderr = checked({"ca_file": "a.pem"}, tls=wrong)
+    assert (code, stderr.count("is not the key of")) == (1, 1)
     (tmp_path / "b.key").write_text("no key\n")
     assert checked(good)[1].endswith(
         "b.key is not the key of b.pem, or has a password, or one of them is not in PEM format\n"
