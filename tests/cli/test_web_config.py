@@ -186,7 +186,7 @@ def test_users_that_are_removed(start, directory):
     (directory / "web.yml").write_text(web_configs.LOGIN)
     exporter = start("--config.file=config.yaml", "--web.config.file=web.yml", "--web.listen-address=127.0.0.1:0")
     exporter.wait_until_it_listens()
-    (directory / "web.yml").write_text("# nobody\n")
+    (directory / "web.yml").write_text("# no users\n")
     until(lambda: "web configuration reloaded" in exporter.stderr)
     assert "level=warn" in exporter.stderr
     assert "no basic_auth_users any more: every client can use all routes now" in exporter.stderr
