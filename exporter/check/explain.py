@@ -132,7 +132,7 @@ def _permissions(target: Target, trace: Trace) -> Iterator[Finding]:
             remedy = f"add to the policy of these keys: {statement(target.provider_name, name)}"
             yield Finding("permission", "warning" if optional else "failed", f"{name} is missing: {error}", remedy)
         else:
-            yield Finding("permission", "skipped", f"{name}: not known: no response that depends on it")
+            yield Finding("permission", "skipped", f"{name}: not known, as no response depends on it")
 
 
 def permission(provider: str, operation: str) -> str:
